@@ -1,0 +1,61 @@
+# streampilot: every target sets itself up, into .venv, from the lock file.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SEED ?= 1
+
+.PHONY: help setup demo demo-seeds test check clients kill bench screens docs lock clean
+
+help: ## list the targets, a line each
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "streampilot needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) from requirements-dev.lock" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(STAMP) ## install everything into .venv
+
+demo: $(STAMP) ## a live cluster with planted problems, diagnosed and repaired (SEED=N)
+	@$(BIN)/streampilot demo --seed $(SEED)
+
+demo-seeds: $(STAMP) ## the demo over 20 seeds: findings must equal the plants, both ways
+	@$(BIN)/python -m tests.demo_seeds
+
+test: $(STAMP) ## all tests, with reduced forms of the heavy suites
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## lint, types, import floors, docs in step, duplicate ids
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.docs_in_step
+
+clients: $(STAMP) ## confluent-kafka, aiokafka, kafka-python and kcat, 100,000 records each
+	@$(BIN)/python -m tests.clients.matrix
+
+kill: $(STAMP) ## kill -9 of a broker during production, twenty times
+	@$(BIN)/python -m tests.faults.kill
+
+bench: $(STAMP) ## speed, side by side (see docs/benchmarks.md)
+	@$(BIN)/python -m tests.bench
+
+screens: $(STAMP) ## make the screenshots of the README from the live TUI
+	@$(BIN)/python -m tests.screens
+
+docs: $(STAMP) ## regenerate what is generated in docs/
+	@$(BIN)/python -m tests.docs_in_step --write
+
+lock: $(STAMP) ## resolve the lock files again
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11 pyproject.toml --extra demo --extra postgres -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11 pyproject.toml --extra demo --extra postgres --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .work demo-report.json .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
