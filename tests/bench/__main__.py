@@ -153,15 +153,19 @@ def spread(values: list[float]) -> str:
 
 def table(load: Load, figures: dict[str, list[Figure]]) -> str:
     ours = next(iter(figures))
-    lines = [f"### {load.name}", "", "| arm | produce MiB/s | consume MiB/s | broker CPU s/GiB | RSS MiB | produce, ours over it |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
+    columns = ("arm", "produce MiB/s", "consume MiB/s", "broker CPU s/GiB", "RSS MiB", "produce, ours over it")
+    lines = [f"### {load.name}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, rows in figures.items():
         ratios = [a.produce_mib_per_s / b.produce_mib_per_s for a, b in zip(figures[ours], rows, strict=True)]
-        lines.append(
-            f"| {name} | {spread([row.produce_mib_per_s for row in rows])} | {spread([row.consume_mib_per_s for row in rows])}"
-            f" | {spread([row.cpu_s_per_gib for row in rows])} | {max(row.rss_mib for row in rows):.0f}"
-            f" | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
+        cells = (
+            name,
+            spread([row.produce_mib_per_s for row in rows]),
+            spread([row.consume_mib_per_s for row in rows]),
+            spread([row.cpu_s_per_gib for row in rows]),
+            f"{max(row.rss_mib for row in rows):.0f}",
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -171,6 +175,8 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streampilot-bench-")))
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[:1])  # what the arms inherit, threads included
         ours = stack.enter_context(our_broker(directory / "ours"))
         bootstrap, pid = stack.enter_context(kafka.running(directory / "kafka"))
         arms = (
@@ -179,9 +185,6 @@ def main() -> int:
             Arm(name="Apache Kafka 4.1, flush.messages=1", bootstrap=bootstrap, pid=pid,
                 topic_settings=(("flush.messages", "1"),)),
         )  # fmt: skip
-        cores = sorted(os.sched_getaffinity(0))
-        for arm in arms:
-            psutil.Process(arm.pid).cpu_affinity(cores[:1])
         os.sched_setaffinity(0, cores[1:] or cores)
         idle_ms = fdatasync_ms(directory)
         print(f"fdatasync, idle: {idle_ms:.2f} ms; {rounds} alternating rounds; broker on one core\n")
