@@ -5,8 +5,6 @@ layer turns it into the code (and, where the version of the answer has room for 
 org.apache.kafka.common.protocol.Errors.
 """
 
-# Kafka's own names, which end in no "Error".
-# ruff: noqa: N818
 from __future__ import annotations
 
 from typing import ClassVar
@@ -261,6 +259,12 @@ class ResourceNotFound(KafkaError, code=91): ...
 
 
 class DuplicateResource(KafkaError, code=92): ...
+
+
+class FetchSessionIdNotFound(KafkaError, code=70): ...
+
+
+class InvalidFetchSessionEpoch(KafkaError, code=71): ...
 
 
 class UnknownTopicId(KafkaError, code=100): ...

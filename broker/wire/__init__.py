@@ -1,0 +1,1 @@
+"""Bytes and messages: frames, headers, and a codec for each message. No I/O, no state of the broker."""

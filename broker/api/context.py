@@ -1,0 +1,87 @@
+"""What a handler is given besides the request: the parts of the broker, and who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, Protocol
+
+from broker.clock import Clock
+
+
+class Meter(Protocol):
+    """Where the API layer counts. `connection` names the client; the meter bounds how many names it keeps."""
+
+    def produced(
+        self, connection: ConnectionInfo, topic: str, index: int, size_bytes: int, records: int, codec: str
+    ) -> None:
+        """One batch was acknowledged (or, with acks=0, taken)."""
+
+    def fetched(self, connection: ConnectionInfo, topic: str, index: int, size_bytes: int) -> None:
+        """Record bytes of one partition were put into an answer."""
+
+    def request(self, name: str, version: int, seconds: float, error: str | None) -> None:
+        """A request was answered; `error` is the first Kafka error in it, by name."""
+
+    def connection(self, listener: str, change: int) -> None:
+        """A client came (1) or went (-1)."""
+
+
+@dataclass(kw_only=True, slots=True)
+class ConnectionInfo:
+    """One client connection. It learns: the name from headers, the software from ApiVersions, the zone from Fetch."""
+
+    listener: str
+    peer: str
+    """The client's address, without port."""
+    client_id: str = ""
+    software_name: str = "unknown"
+    software_version: str = "unknown"
+    zone: str | None = None
+    """None: unknown, which is not "another zone"."""
+
+
+Networks = tuple[tuple[IPv4Network | IPv6Network, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What this one broker was started with."""
+
+    broker_id: int
+    zone: str | None = None
+    zones: Networks = ()
+    """CIDR blocks and the zone of each: the last resort for a client's zone."""
+    configs: Mapping[str, str] = field(default_factory=dict)
+    """`--config key=value`: broker configs by Kafka's names (broker.configs)."""
+    max_frame_bytes: int = 100 * 1024 * 1024
+    """Kafka's socket.request.max.bytes."""
+    idle_seconds: float = 600.0
+    """Kafka's connections.max.idle.ms."""
+
+    def zone_of_address(self, peer: str) -> str | None:
+        """The zone of the first block that holds the address."""
+        if not self.zones:
+            return None
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return None
+        return next((zone for network, zone in self.zones if address in network), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """A handler's world. `connection` is the asker's; everything else is shared by all requests of the broker."""
+
+    logs: Any
+    """broker.log.Logs"""
+    metadata: Any
+    """broker.metadata.Metadata"""
+    groups: Any
+    """broker.groups.Groups"""
+    config: Settings
+    clock: Clock
+    meter: Meter
+    connection: ConnectionInfo

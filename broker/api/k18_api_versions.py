@@ -1,0 +1,33 @@
+"""ApiVersions (18), versions 0 to 4: what this broker speaks, derived from what is registered.
+
+Deviation: none. A version we do not know is answered in version 0 with UNSUPPORTED_VERSION and the list (KIP-511); the
+server does that, through `for_unknown_version`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.api.context import Context
+from broker.api.registry import all_apis, register
+from broker.errors import UnsupportedVersion
+from broker.wire.encoder import Fields
+
+
+@register(key=18, name="ApiVersions", versions=(0, 4))
+async def api_versions(context: Context, request: Any, version: int) -> Fields:
+    """The list; from version 3 on the client says which software it is."""
+    if version >= 3:
+        context.connection.software_name = request.client_software_name[:64] or "unknown"
+        context.connection.software_version = request.client_software_version[:64] or "unknown"
+    return {"api_keys": spoken()}
+
+
+def for_unknown_version() -> Fields:
+    """The answer, in version 0, to a version newer than ours: the client asks again with one we have."""
+    return {"error_code": UnsupportedVersion.code, "api_keys": spoken()}
+
+
+def spoken() -> list[Fields]:
+    """Every key with its lowest and highest version."""
+    return [{"api_key": api.key, "min_version": api.advertised_low, "max_version": api.high} for api in all_apis()]
