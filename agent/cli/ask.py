@@ -1,0 +1,68 @@
+"""`ask`, `cost`, `audit verify`: questions, money and the record of what was done."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from agent.cli.complaint import FINDINGS
+from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote, TokenFile
+from agent.cli.show import money, put, put_json, table
+
+audit = typer.Typer(help="The record of every action.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `ask`, `cost` and `audit`."""
+    app.command("ask", help="A question in plain words, answered from the data, with what it rests on.")(_ask)
+    app.command("cost", help="What the cluster costs, by component, topic, client or zone.")(_cost)
+    app.add_typer(audit, name="audit")
+
+
+def _ask(
+    question: Annotated[list[str], typer.Argument(help="For example: why is checkout lagging?")],
+    agent: AgentUrl = DEFAULT_AGENT,
+    token_file: TokenFile = "",
+    as_json: AsJson = False,
+) -> int:
+    answer = Remote(agent, token_file).post("/api/ask", {"question": " ".join(question)}, timeout_s=120.0)
+    if as_json:
+        put_json(answer)
+        return 0
+    put(str(answer["text"]))
+    if answer.get("citations"):
+        put("\nrests on: " + ", ".join(map(str, answer["citations"])))
+    return 0
+
+
+def _cost(
+    by: Annotated[str, typer.Option(help="component, topic, client or zone.")] = "component",
+    agent: AgentUrl = DEFAULT_AGENT,
+    as_json: AsJson = False,
+) -> int:
+    found: dict[str, Any] = Remote(agent).get("/api/cost", by=by)
+    if as_json:
+        put_json(found)
+        return 0
+    rows = [
+        (str(row["name"]), money(row["usd_per_hour"]), money(row["usd_per_month"]), str(row["basis"]), str(row["price_date"]))
+        for row in found["rows"]
+    ]
+    put(table((by, "per hour", "per month", "basis", "prices of"), rows, right="per hour,per month"))
+    put(f"\ntotal {money(found['usd_per_hour'])} an hour, {money(found['usd_per_month'])} a month of 730 h")
+    if found.get("note"):
+        put(str(found["note"]))
+    return 0
+
+
+@audit.command("verify", help="Check the hash chain of the audit log; 1 when an entry was changed.")
+def _verify(agent: AgentUrl = DEFAULT_AGENT, as_json: AsJson = False) -> int:
+    found = Remote(agent).get("/api/audit")
+    if as_json:
+        put_json(found)
+    elif found["intact"]:
+        put(f"the audit log is intact: {len(found['entries'])} entries")
+    else:
+        put(f"the audit log was changed: {found['reason']}")
+    return 0 if found["intact"] else FINDINGS

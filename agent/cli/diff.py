@@ -1,0 +1,64 @@
+"""A plan as a person reads it in a terminal: load before and after, the moves, the money, what to run instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.cli.show import money, rate, table
+
+_BAR_CELLS = 24
+
+
+def diff(plan: dict[str, Any], *, undo: bool = False) -> str:
+    """The whole plan; with `undo`, what taking it back would do."""
+    before, after = (plan["after"], plan["before"]) if undo else (plan["before"], plan["after"])
+    lines = [f"{plan['id']}  {plan['title']}  [{plan['state']}]", ""]
+    lines += [*_load(before, after), "", *_moves(before, after), "", *_money(plan), *_words(plan)]
+    return "\n".join(lines)
+
+
+def _load(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    was, will = before["broker_bytes_per_s"], after["broker_bytes_per_s"]
+    top = max([*was.values(), *will.values(), 1.0])
+    rows = [
+        (broker, rate(was.get(broker, 0.0)), _bar(was.get(broker, 0.0), top), rate(will.get(broker, 0.0)), _bar(will.get(broker, 0.0), top))
+        for broker in sorted({*was, *will}, key=_numerically)
+    ]
+    text = table(("broker", "written", "before", "predicted", "after"), rows, right="written,predicted")
+    skew = f"busiest over mean: {before['busiest_over_mean']:.2f} -> {after['busiest_over_mean']:.2f}"
+    return [*text.splitlines(), skew]
+
+
+def _bar(value: float, top: float) -> str:
+    return "#" * round(_BAR_CELLS * value / top)
+
+
+def _numerically(name: str) -> tuple[int, str]:
+    return (int(name), "") if name.isdigit() else (1 << 30, name)
+
+
+def _moves(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    was, will = before["assignment"], after["assignment"]
+    moves = [(name, _owners(was.get(name)), _owners(will.get(name))) for name in sorted({*was, *will}) if was.get(name) != will.get(name)]
+    return table(("partition", "replicas now", "replicas then"), moves).splitlines() if moves else ["no assignment changes"]
+
+
+def _owners(replicas: list[int] | None) -> str:
+    return ",".join(map(str, replicas)) if replicas else "-"
+
+
+def _money(plan: dict[str, Any]) -> list[str]:
+    saved = plan["usd_per_month"]
+    return [f"money: {money(saved)} a month" if saved is not None else "money: does not move"]
+
+
+def _words(plan: dict[str, Any]) -> list[str]:
+    lines = [f"risk: {plan['risk']}", f"expires: {plan['expires_at']}", f"steps: {len(plan['steps'])}"]
+    for step in plan["steps"]:
+        lines.append(f"  {step['n']}. {step['action']} {step['target']}  [{step['step_class']}, {step['state']}]")
+    commands = [command for step in plan["steps"] for command in step["commands"]]
+    if commands:
+        lines += ["", "or run it yourself:", *(f"  {command}" for command in commands)]
+    if plan["outcome"]:
+        lines.append(f"outcome: {plan['outcome']}")
+    return lines

@@ -1,0 +1,65 @@
+"""`findings` and `inspect`: what is wrong, from a running agent or from one look."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from agent.cli.complaint import FINDINGS
+from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote
+from agent.cli.show import money, put, put_json, table
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `inspect` and `findings`."""
+    app.command("inspect", help="One look at any cluster; exits 0 healthy, 1 findings, 2 could not look.")(_inspect)
+    app.command("findings", help="What a running agent has found; exits 1 when something is open.")(_findings)
+
+
+def _inspect(
+    bootstrap_servers: Annotated[str, typer.Option(help="host:port[,host:port...] of the cluster.")],
+    metrics: Annotated[list[str], typer.Option(help="A broker's /metrics: URL, or ID=URL; repeatable.")] = [],  # noqa: B006
+    command_config: Annotated[str, typer.Option(help="Kafka's client.properties, for SASL and TLS.")] = "",
+    bill: Annotated[str, typer.Option(help="FOCUS bill: a file or a directory.")] = "",
+    cluster: Annotated[str, typer.Option(help="The cluster's name in resource ids.")] = "",
+    config: Annotated[str, typer.Option(help="streampilot.toml (default: the one in this folder, if any).")] = "",
+    seconds: Annotated[float, typer.Option(min=0, max=3600, help="Seconds between the first and the last scrape.")] = 12.0,
+    as_json: AsJson = False,
+) -> int:
+    from agent.cli.inspect import inspect
+
+    flags = {
+        "bootstrap_servers": bootstrap_servers,
+        "metrics": list(metrics),
+        "command_config": command_config,
+        "bill": bill,
+        "cluster": cluster,
+        "scrape_interval": f"{max(0.5, seconds / 4):g}s",
+    }
+    return inspect(config, flags, seconds, as_json=as_json)
+
+
+def _findings(
+    every: Annotated[bool, typer.Option("--all", help="Resolved, muted and folded ones too.")] = False,
+    agent: AgentUrl = DEFAULT_AGENT,
+    as_json: AsJson = False,
+) -> int:
+    found = Remote(agent).get("/api/findings", all=1 if every else None)
+    if as_json:
+        put_json(found)
+    elif found:
+        put(findings_table(found))
+    else:
+        put("no findings")
+    return FINDINGS if any(risk["state"] == "open" for risk in found) else 0
+
+
+def findings_table(risks: list[dict[str, Any]]) -> str:
+    """One line a risk, worst first, and its explanation under it."""
+    lines = []
+    for risk in sorted(risks, key=lambda risk: (risk["level"], risk["first_seen"])):
+        lines.append((risk["level"], risk["rule"], risk["resource"], risk["state"], money(risk["latest"]["usd_per_month"]), risk["title"]))
+    text = table(("level", "rule", "resource", "state", "a month", "title"), lines, right="a month")
+    words = [f"{risk['id']}  {risk['resource']}\n  {risk['explanation']}" for risk in risks if risk["explanation"]]
+    return "\n".join([text, "", *words]) if words else text

@@ -1,0 +1,234 @@
+"""One agent: what it has seen, what it holds to be wrong, what would fix it. The surfaces ask this object, and only it.
+
+Laws:
+1. One round at a time: collect, diagnose, look, propose. Surfaces read the last round's picture; they never start one.
+2. The agent only reads until a person approves: everything that changes a cluster goes through `actions`.
+3. Every method may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from agent.loop.actions import Actions
+from agent.loop.events import Bus
+from agent.loop.glance import Glance, Row
+from agent.loop.money import costs
+from agent.loop.overview import Series, overview
+from agent.loop.refused import Refused
+from agent.loop.rooms import Rooms
+from agent.loop.rounds import RoundStats
+from agent.model.codec import timestamp, to_json
+from agent.model.finding import Risk, Silence
+from agent.model.plan import Plan
+
+log = logging.getLogger("streampilot.agent")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What the agent itself costs, beside CPU and memory."""
+
+    series: int
+    dropped_samples: int
+    admin_calls: int
+    llm_tokens: int
+
+
+class Agent:
+    """The parts of one agent, and the picture of its last round."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self.rooms = rooms
+        self.bus = Bus()
+        self.rounds = RoundStats()
+        self.stopping = False
+        self._clock = rooms.clock
+        self._started = rooms.clock.now()
+        self._series = Series()
+        self._overview = overview(brokers=[], load=[], cost=[], series=self._series)
+        self._sources: list[Row] = []
+        self._open: dict[str, Risk] = {}
+        self._silences: tuple[Silence, ...] = ()
+        self.actions = Actions(rooms, self.bus)
+
+    # The beat
+
+    async def round(self) -> None:
+        """One round; raises what stopped it, with what it learned so far kept."""
+        for phase, work in (
+            ("collect", self._collect),
+            ("diagnose", self._diagnose),
+            ("look", self._look),
+            ("plan", self._plan),
+        ):
+            began = self._clock.monotonic()
+            await asyncio.to_thread(work)
+            self.rounds.durations[phase] = self._clock.monotonic() - began
+        self.bus.publish("round", self._now(), findings=len(self._open))
+
+    def _collect(self) -> None:
+        self.rooms.collector.round()
+
+    def _diagnose(self) -> None:
+        found = self.rooms.diagnosis.round(self._clock.now())
+        self._silences = tuple(found.silences)
+        now_open = {risk.id: risk for risk in found.risks if risk.state in {"open", "acknowledged"}}
+        for risk in now_open.values():
+            if risk.id not in self._open:
+                log.info("%s %s on %s", risk.level, risk.rule, risk.resource)
+                self.bus.publish("finding", self._now(), change="opened", id=risk.id, rule=risk.rule, resource=risk.resource)
+        for risk in self._open.values():
+            if risk.id not in now_open:
+                log.info("closed: %s on %s", risk.rule, risk.resource)
+                self.bus.publish("finding", self._now(), change="closed", id=risk.id, rule=risk.rule, resource=risk.resource)
+        self._open = now_open
+
+    def _look(self) -> None:
+        with Glance(self.rooms.source, self._clock.now()) as glance:
+            load = glance.rows("broker_load")
+            self._series.add(load)
+            self._overview = overview(
+                brokers=glance.rows("broker"), load=load, cost=glance.rows("cost"), series=self._series
+            )
+            self._sources = glance.rows("source")
+
+    def _plan(self) -> None:
+        self.actions.expire()
+        self.actions.propose_new(list(self._open.values()))
+        self.actions.verify()
+
+    # What the surfaces read
+
+    @property
+    def ready(self) -> bool:
+        """Whether a round has been completed."""
+        return self.rounds.completed > 0
+
+    def status(self) -> dict[str, Any]:
+        """GET /api/status."""
+        config = self.rooms.config
+        return {
+            "name": "streampilot",
+            "version": self.rooms.version,
+            "started_at": timestamp(self._started),
+            "now": self._now(),
+            "ready": self.ready,
+            "cluster": self.rooms.cluster_name(),
+            "clusters": [cluster.name or cluster.bootstrap_servers for cluster in config.clusters],
+            "scrape_interval_s": config.scrape_interval_s,
+            "time_scale": config.time_scale,
+            "token_file": str(config.token_file),
+            "config": config.source,
+            "rounds": {
+                "completed": self.rounds.completed,
+                "overruns": self.rounds.overruns,
+                "failures": self.rounds.failures,
+                "last_error": self.rounds.last_error,
+                "durations_s": dict(self.rounds.durations),
+            },
+            "findings": len(self._open),
+            "sources": self._sources,
+            "notes": self.rooms.notes(),
+        }
+
+    def overview(self) -> dict[str, Any]:
+        """GET /api/overview."""
+        return self._overview
+
+    def sources(self) -> list[Row]:
+        """Where the data comes from, and whether it comes."""
+        return self._sources
+
+    def risks(self, *, every: bool = False) -> list[Risk]:
+        """Open risks, worst first; `every` adds the resolved, muted and folded ones."""
+        known = self.rooms.diagnosis.risks() if every else list(self._open.values())
+        return sorted(known, key=lambda risk: (risk.level, risk.first_seen, risk.id))
+
+    def risk(self, id: str) -> Risk:
+        """One risk; Refused where there is none."""
+        for risk in self.risks(every=True):
+            if risk.id == id:
+                return risk
+        raise Refused(f"no finding {id!r}", "list them: streampilot findings --all", number=404)
+
+    def silences(self) -> list[Silence]:
+        """Why each quiet rule is quiet."""
+        return list(self._silences)
+
+    def plans(self) -> list[Plan]:
+        """The newest first."""
+        return self.actions.plans()
+
+    def plan(self, id: str) -> Plan:
+        """One plan; Refused where there is none."""
+        return self.actions.plan(id)
+
+    def view(self, name: str, window_s: float) -> list[Row]:
+        """A canonical view's rows, now."""
+        with Glance(self.rooms.source, self._clock.now(), window_s) as glance:
+            return glance.rows(name)
+
+    def cost(self, by: str) -> dict[str, Any]:
+        """GET /api/cost."""
+        with Glance(self.rooms.source, self._clock.now()) as glance:
+            zones = {str(row["broker"]): str(row["zone"]) for row in glance.rows("broker") if row["zone"]}
+            return costs(glance.rows("cost"), zones, by)
+
+    def rules(self) -> list[dict[str, Any]]:
+        """GET /api/rules."""
+        return self.rooms.rules()
+
+    def audit(self, limit: int) -> dict[str, Any]:
+        """The newest entries, and whether the chain is whole."""
+        problem = self.rooms.state.verify_audit()
+        return {"intact": problem is None, "reason": problem or "", "entries": self.rooms.state.audit(limit)}
+
+    def usage(self) -> Usage:
+        """What the agent itself costs."""
+        return Usage(**self.rooms.usage())
+
+    # What a person asks for
+
+    def propose(self, risk: str | None) -> dict[str, Any]:
+        """Plans for one risk, or for every open one, and why there is none where there is none."""
+        chosen = [self.risk(risk)] if risk else self.risks()
+        plans, refusals = self.actions.propose(chosen)
+        return {"plans": to_json(plans), "refusals": refusals}
+
+    def approve(self, id: str, *, by: str, note: str) -> Plan:
+        """Approves; the steps run in the background."""
+        return self.actions.approve(id, by=by, note=note)
+
+    def reject(self, id: str, *, by: str, note: str) -> Plan:
+        """It will not run."""
+        return self.actions.reject(id, by=by, note=note)
+
+    def rollback(self, id: str, *, by: str, note: str) -> Plan:
+        """Takes it back in the background."""
+        return self.actions.rollback(id, by=by, note=note)
+
+    def ask(self, question: str) -> dict[str, Any]:
+        """An answer with what it rests on."""
+        return self.rooms.ask(question, self)
+
+    def mute(self, mute: dict[str, Any]) -> dict[str, Any]:
+        """Keeps a mute; it ends by itself."""
+        if not mute["resource"] and not mute["rule"]:
+            raise Refused("a mute of everything", "name a rule, a resource, or both")
+        id = f"mute-{timestamp(self._clock.now())}"
+        self.rooms.state.put("mutes", id, mute)
+        self.rooms.state.append_audit({"at": self._now(), "what": "mute", "id": id, **mute})
+        return {"id": id, **mute}
+
+    def close(self) -> None:
+        """Ends streams and work, then closes the rooms."""
+        self.stopping = True
+        self.actions.close()
+        self.rooms.close()
+
+    def _now(self) -> str:
+        return timestamp(self._clock.now())

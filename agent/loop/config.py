@@ -1,0 +1,279 @@
+"""The agent's configuration: `streampilot.toml`, then the environment, then flags; the later one wins.
+
+The keys are those of docs/architecture.md, "Config". An unknown key is an error that names the nearest known one, because
+a misspelt threshold that is silently ignored is worse than an agent that does not start.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from agent.loop.refused import Refused
+from agent.loop.units import bytes_of, seconds_of
+
+PREFIX = "STREAMPILOT_"
+DEFAULT_LISTEN = "127.0.0.1:8099"
+
+KEYS: dict[str, frozenset[str]] = {
+    "agent": frozenset(
+        "dir listen token_file mode scrape_interval memory_limit retention_raw retention_rollup max_disk time_scale "
+        "insecure tls_cert tls_key".split()
+    ),
+    "cluster": frozenset(
+        "name bootstrap_servers command_config kind metrics discovery zones cores instance_type timezone bill".split()
+    ),
+    "rules": frozenset({"paths", "disabled", "override"}),
+    "mute": frozenset({"resource", "rule", "owner", "reason", "from", "until"}),
+    "maintenance": frozenset({"resource", "rule", "owner", "reason", "from", "until"}),
+    "act": frozenset({"allow", "caps", "second_person"}),
+    "llm": frozenset({"base_url", "model", "key_env", "redact"}),
+    "notify": frozenset({"kind", "url", "levels"}),
+}
+_LISTS = frozenset({"cluster", "mute", "maintenance", "notify"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One `/metrics` to scrape."""
+
+    url: str
+    broker: str | None
+    """The broker's id where the exposition does not carry it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterConfig:
+    """One `[[cluster]]`."""
+
+    name: str
+    """Empty: Kafka's own cluster id is the name."""
+    bootstrap_servers: str
+    command_config: Path | None
+    kind: str
+    """bundled, automq or kafka; empty: found out from what the metrics look like."""
+    metrics: tuple[Target, ...]
+    zones: Mapping[str, str]
+    cores: float | None
+    instance_type: str
+    timezone: str
+    bill: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlmConfig:
+    """Where words may come from; an empty base_url means the deterministic explainer alone."""
+
+    base_url: str
+    model: str
+    key_env: str
+    redact: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig:
+    """Everything `streampilot agent` was told, in units."""
+
+    dir: Path
+    host: str
+    port: int
+    token_file: Path
+    scrape_interval_s: float
+    memory_limit: str
+    retention_raw_s: float
+    retention_rollup_s: float
+    max_disk_bytes: int
+    time_scale: float
+    insecure: bool
+    tls_cert: Path | None
+    tls_key: Path | None
+    clusters: tuple[ClusterConfig, ...]
+    rule_paths: tuple[Path, ...]
+    rules_disabled: frozenset[str]
+    overrides: Mapping[str, Mapping[str, Any]]
+    mutes: tuple[Mapping[str, Any], ...]
+    maintenance: tuple[Mapping[str, Any], ...]
+    allow: tuple[str, ...]
+    caps: Mapping[str, Any]
+    second_person: bool
+    llm: LlmConfig
+    source: str = field(default="defaults")
+    """The file it came from, for people."""
+
+
+def load(path: str, environment: Mapping[str, str], flags: Mapping[str, Any]) -> AgentConfig:
+    """Reads the file (`path`, or ./streampilot.toml when there is one), then the environment, then the flags."""
+    file = Path(path) if path else Path("streampilot.toml")
+    tables = _read(file) if path or file.exists() else {}
+    check_keys(tables, str(file))
+    _merge_environment(tables, environment)
+    _merge_flags(tables, flags)
+    try:
+        return _build(tables, str(file) if tables else "defaults")
+    except (TypeError, AttributeError) as error:
+        raise Refused(f"{file}: a value has the wrong type: {error}", "compare it with docs/architecture.md") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise Refused(f"no config file {file}", "check --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refused(f"{file} is not valid TOML: {error}", "correct that line") from error
+    except OSError as error:
+        raise Refused(f"cannot read {file}: {error.strerror}", "check --config") from error
+
+
+def check_keys(tables: Mapping[str, Any], source: str) -> None:
+    """Refused for the first table or key that nobody reads, with the nearest known one."""
+    for table, value in tables.items():
+        if table not in KEYS:
+            raise _unknown(f"table [{table}]", table, KEYS, source)
+        rows = value if isinstance(value, list) else [value]
+        if (table in _LISTS) != isinstance(value, list):
+            right = f"[[{table}]]" if table in _LISTS else f"[{table}]"
+            raise Refused(f"{source}: {table} must be written {right}", "correct the header")
+        for row in rows:
+            if not isinstance(row, dict):
+                raise Refused(f"{source}: [{table}] must hold key = value lines", "correct the table")
+            for key in row:
+                if key not in KEYS[table]:
+                    raise _unknown(f"key {table}.{key}", key, KEYS[table], source)
+
+
+def _unknown(what: str, name: str, known: Any, source: str) -> Refused:
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.0)
+    return Refused(f"{source}: unknown {what}", f"the nearest known one is {near[0]}" if near else "")
+
+
+def _merge_environment(tables: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """`STREAMPILOT_AGENT__LISTEN=...`: table and key, parsed as TOML where it parses, else taken as text."""
+    for name, text in sorted(environment.items()):
+        table, separator, key = name.removeprefix(PREFIX).lower().partition("__")
+        if not name.startswith(PREFIX) or not separator:
+            continue
+        check_keys({table: [{key: text}] if table in _LISTS else {key: text}}, f"environment variable {name}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        if table in _LISTS:
+            rows = tables.setdefault(table, [{}])
+            rows[0][key] = value
+        else:
+            tables.setdefault(table, {})[key] = value
+
+
+def _merge_flags(tables: dict[str, Any], flags: Mapping[str, Any]) -> None:
+    agent = tables.setdefault("agent", {})
+    for key in ("dir", "listen", "token_file", "scrape_interval", "time_scale", "insecure", "tls_cert", "tls_key"):
+        if flags.get(key) and not (key == "time_scale" and flags[key] == 1.0):
+            agent[key] = flags[key]
+    if flags.get("port") is not None:
+        host = str(agent.get("listen", DEFAULT_LISTEN)).rpartition(":")[0]
+        agent["listen"] = f"{host}:{flags['port']}"
+    if flags.get("bootstrap_servers"):
+        clusters = tables.setdefault("cluster", [{}])
+        clusters[0]["bootstrap_servers"] = flags["bootstrap_servers"]
+    if not tables.get("cluster"):
+        return
+    first = tables["cluster"][0]
+    for flag, key in (("command_config", "command_config"), ("bill", "bill"), ("cluster", "name")):
+        if flags.get(flag):
+            first[key] = flags[flag]
+    if flags.get("metrics"):
+        first["metrics"] = [_target(text) for text in flags["metrics"]]
+
+
+def _target(text: str) -> dict[str, str]:
+    """`URL`, or `ID=URL`."""
+    head, equals, tail = text.partition("=")
+    named = bool(equals) and "/" not in head
+    url = tail if named else text
+    if not url.startswith(("http://", "https://")):
+        raise Refused(f"--metrics {text!r} is not a URL", "write http://HOST:PORT/metrics, or ID=URL")
+    return {"url": url, "broker": head} if named else {"url": url}
+
+
+def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
+    agent, rules = tables.get("agent", {}), tables.get("rules", {})
+    act, llm = tables.get("act", {}), tables.get("llm", {})
+    directory = Path(str(agent.get("dir", "streampilot-data/agent"))).absolute()
+    host, port = _address(str(agent.get("listen", DEFAULT_LISTEN)))
+    scale = float(agent.get("time_scale", 1.0))
+    interval = seconds_of(agent.get("scrape_interval", "5s"), "agent.scrape_interval")
+    if scale <= 0 or interval < 0.2:
+        raise Refused(f"time_scale {scale:g} or scrape_interval {interval:g}s is too small", "use at least 0.2s, and a scale above 0")
+    return AgentConfig(
+        dir=directory,
+        host=host,
+        port=port,
+        token_file=Path(str(agent.get("token_file", directory / "token"))).absolute(),
+        scrape_interval_s=interval,
+        memory_limit=str(agent.get("memory_limit", "256MB")),
+        retention_raw_s=seconds_of(agent.get("retention_raw", "15d"), "agent.retention_raw"),
+        retention_rollup_s=seconds_of(agent.get("retention_rollup", "400d"), "agent.retention_rollup"),
+        max_disk_bytes=bytes_of(agent.get("max_disk", "10GiB"), "agent.max_disk"),
+        time_scale=scale,
+        insecure=bool(agent.get("insecure", False)),
+        tls_cert=_path(agent.get("tls_cert")),
+        tls_key=_path(agent.get("tls_key")),
+        clusters=tuple(_cluster(row, source) for row in tables.get("cluster", [])),
+        rule_paths=tuple(Path(path) for path in rules.get("paths", [])),
+        rules_disabled=frozenset(rules.get("disabled", [])),
+        overrides=dict(rules.get("override", {})),
+        mutes=tuple(tables.get("mute", [])),
+        maintenance=tuple(tables.get("maintenance", [])),
+        allow=tuple(act.get("allow", ["MovePartitions"])),
+        caps=dict(act.get("caps", {})),
+        second_person=bool(act.get("second_person", False)),
+        llm=LlmConfig(
+            base_url=str(llm.get("base_url", "")),
+            model=str(llm.get("model", "")),
+            key_env=str(llm.get("key_env", "OPENAI_API_KEY")),
+            redact=bool(llm.get("redact", True)),
+        ),
+        source=source,
+    )
+
+
+def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
+    servers = row.get("bootstrap_servers", "")
+    servers = ",".join(servers) if isinstance(servers, list) else str(servers)
+    if not servers:
+        raise Refused(f"{source}: a [[cluster]] has no bootstrap_servers", "add it, or pass --bootstrap-servers")
+    for address in servers.split(","):
+        _address(address.strip())
+    bill = row.get("bill")
+    bill = bill.get("url") if isinstance(bill, dict) else bill
+    return ClusterConfig(
+        name=str(row.get("name", "")),
+        bootstrap_servers=servers,
+        command_config=_path(row.get("command_config")),
+        kind=str(row.get("kind", "")),
+        metrics=tuple(
+            Target(url=str(item["url"]), broker=str(item["broker"]) if "broker" in item else None)
+            for item in row.get("metrics", [])
+        ),
+        zones=dict(row.get("zones", {})),
+        cores=float(row["cores"]) if "cores" in row else None,
+        instance_type=str(row.get("instance_type", "")),
+        timezone=str(row.get("timezone", "UTC")),
+        bill=_path(str(bill).removeprefix("file://")) if bill else None,
+    )
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise Refused(f"{text!r} is not host:port", "write it like 127.0.0.1:9092")
+    return host.strip("[]"), int(port)
+
+
+def _path(value: Any) -> Path | None:
+    return Path(str(value)).absolute() if value else None

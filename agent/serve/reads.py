@@ -1,0 +1,78 @@
+"""The GETs under /api/: what the agent knows, as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
+
+from agent.loop.agent import Agent
+from agent.model.codec import to_json
+
+
+def router(agent: Agent) -> APIRouter:
+    """Routes that change nothing."""
+    routes = APIRouter()
+    _health(routes, agent)
+    _findings(routes, agent)
+    _cluster(routes, agent)
+    return routes
+
+
+def _health(routes: APIRouter, agent: Agent) -> None:
+    @routes.get("/healthz", summary="The process answers")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @routes.get("/readyz", summary="A round has been completed")
+    def ready() -> Response:
+        return JSONResponse({"ready": agent.ready}, status_code=200 if agent.ready else 503)
+
+    @routes.get("/api/status", summary="Versions, rounds, sources, what the agent itself costs")
+    def status() -> dict[str, Any]:
+        return agent.status()
+
+
+def _findings(routes: APIRouter, agent: Agent) -> None:
+    @routes.get("/api/findings", summary="Risks that are open; all=1 for the resolved and folded ones too")
+    def findings(all: bool = False) -> list[Any]:
+        return list(to_json(agent.risks(every=all)))
+
+    @routes.get("/api/findings/{id}", summary="One risk")
+    def finding(id: str) -> Any:
+        return to_json(agent.risk(id))
+
+    @routes.get("/api/silences", summary="Why each quiet rule is quiet")
+    def silences() -> list[Any]:
+        return list(to_json(agent.silences()))
+
+    @routes.get("/api/plans", summary="Plans, the newest first")
+    def plans() -> list[Any]:
+        return list(to_json(agent.plans()))
+
+    @routes.get("/api/plans/{id}", summary="One plan with its diff and steps")
+    def plan(id: str) -> Any:
+        return to_json(agent.plan(id))
+
+    @routes.get("/api/audit", summary="The record of every action, and whether its chain is whole")
+    def audit(limit: int = Query(200, ge=1, le=5000)) -> dict[str, Any]:
+        return agent.audit(limit)
+
+
+def _cluster(routes: APIRouter, agent: Agent) -> None:
+    @routes.get("/api/overview", summary="Brokers, their last points, totals, cost per hour")
+    def overview() -> dict[str, Any]:
+        return agent.overview()
+
+    @routes.get("/api/cost", summary="Cost by component, topic, client or zone")
+    def cost(by: str = "component") -> dict[str, Any]:
+        return agent.cost(by)
+
+    @routes.get("/api/views/{name}", summary="A canonical view, now")
+    def view(name: str, window_s: float = Query(60.0, gt=0, le=86400)) -> list[dict[str, Any]]:
+        return agent.view(name, window_s)
+
+    @routes.get("/api/rules", summary="The catalogue in force")
+    def rules() -> list[dict[str, Any]]:
+        return agent.rules()

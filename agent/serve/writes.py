@@ -1,0 +1,70 @@
+"""The POSTs under /api/: planning, approval, rollback, questions, mutes. The token was checked before they run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.loop.agent import Agent
+from agent.model.codec import to_json
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Proposal(_Body):
+    risk: Annotated[str, Field(max_length=200)] = ""
+    """A risk's id; empty: every open risk."""
+
+
+class Decision(_Body):
+    note: Annotated[str, Field(max_length=500)] = ""
+    by: Annotated[str, Field(max_length=100)] = ""
+    """The person, as the client's machine names them; the token's name is added."""
+
+
+class Question(_Body):
+    question: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class Mute(_Body):
+    resource: Annotated[str, Field(max_length=600)] = ""
+    rule: Annotated[str, Field(max_length=40)] = ""
+    owner: Annotated[str, Field(min_length=1, max_length=100)]
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    until: datetime
+
+
+def router(agent: Agent) -> APIRouter:
+    """Routes that change something, and the one that asks."""
+    routes = APIRouter()
+
+    @routes.post("/api/plans", summary="Make plans for a risk, or for every open one")
+    def propose(body: Proposal) -> dict[str, Any]:
+        return agent.propose(body.risk or None)
+
+    @routes.post("/api/plans/{id}/approve", summary="Approve: it runs in the background and is verified", status_code=202)
+    def approve(id: str, body: Decision) -> Any:
+        return to_json(agent.approve(id, by=body.by, note=body.note))
+
+    @routes.post("/api/plans/{id}/reject", summary="Reject: it will not run")
+    def reject(id: str, body: Decision) -> Any:
+        return to_json(agent.reject(id, by=body.by, note=body.note))
+
+    @routes.post("/api/plans/{id}/rollback", summary="Take it back, to the exact state from before", status_code=202)
+    def rollback(id: str, body: Decision) -> Any:
+        return to_json(agent.rollback(id, by=body.by, note=body.note))
+
+    @routes.post("/api/ask", summary="A question in plain words; changes nothing")
+    def ask(body: Question) -> dict[str, Any]:
+        return agent.ask(body.question)
+
+    @routes.post("/api/mutes", summary="Silence a rule or a resource until a time, with an owner and a reason", status_code=201)
+    def mute(body: Mute) -> dict[str, Any]:
+        return agent.mute(body.model_dump(mode="json"))
+
+    return routes
