@@ -13,6 +13,7 @@ from typing import Any
 from confluent_kafka import Consumer
 
 from agent.demo.scenario import Scenario
+from agent.demo.workers import told_to_stop
 
 POLL_S = 0.1
 STOPS_AFTER_S = 12.0
@@ -61,7 +62,7 @@ def run(bootstrap: str, scenario: Scenario, pipe: Connection[Any, Any]) -> None:
     readers.append(stopping)
     start: float | None = None
     told = time.monotonic()
-    while not pipe.poll(POLL_S):
+    while not told_to_stop(pipe, POLL_S):
         for reader in readers:
             reader.read()
         now = time.monotonic()

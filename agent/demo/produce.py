@@ -20,6 +20,7 @@ from agent.demo.ledger import Sent
 from agent.demo.pace import Due, Pacer
 from agent.demo.payload import Payloads, read_mark
 from agent.demo.scenario import Scenario, Traffic
+from agent.demo.workers import told_to_stop
 
 TICK_S = 0.02
 FLUSH_S = 30.0
@@ -116,7 +117,7 @@ def run(bootstrap: str, scenario: Scenario, pipe: Connection[Any, Any]) -> None:
     payloads = Payloads(rng)
     producers = [TopicProducer(bootstrap, traffic, rng) for traffic in scenario.traffic]
     then = told = time.monotonic()
-    while not _told_to_stop(pipe):
+    while not told_to_stop(pipe, TICK_S):
         now = time.monotonic()
         for producer in producers:
             producer.send_due(now - then, payloads)
@@ -128,11 +129,6 @@ def run(bootstrap: str, scenario: Scenario, pipe: Connection[Any, Any]) -> None:
     sent = [part for producer in producers for part in producer.finish(max(1.0, deadline - time.monotonic()))]
     pipe.send(_progress(producers))
     pipe.send(sent)
-
-
-def _told_to_stop(pipe: Connection[Any, Any]) -> bool:
-    """Waits a tick; True on any message, or when the parent's end is closed."""
-    return pipe.poll(TICK_S)
 
 
 def _progress(producers: list[TopicProducer]) -> Progress:

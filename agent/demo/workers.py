@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -18,6 +19,18 @@ class WorkerDied(DemoError):
 
     def __init__(self, what: str) -> None:
         super().__init__(what, "see the lines above; run it again with --keep")
+
+
+def told_to_stop(pipe: Connection[Any, Any], seconds: float) -> bool:
+    """In the process: waits `seconds`; True on any message, or when the parent is gone.
+
+    The message is taken out: a pipe closed with something unread in it resets, and its last words are lost.
+    """
+    if not pipe.poll(seconds):
+        return False
+    with contextlib.suppress(EOFError, OSError):
+        pipe.recv()
+    return True
 
 
 class Worker:
@@ -68,7 +81,7 @@ class Worker:
                 raise WorkerDied(f"the {self.name} did not answer for {seconds:.0f} s")
             try:
                 message = self._pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):
                 self._process.join(5)
                 return messages
             messages.append(message)
@@ -77,6 +90,6 @@ class Worker:
     def _receive(self) -> Any:
         try:
             return self._pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             self._process.join(5)
             raise WorkerDied(f"the {self.name} ended with exit code {self._process.exitcode}") from None
