@@ -1,0 +1,21 @@
+"""The cluster's truth, in SQL: see store.py for the facade and image.py for what readers see."""
+
+from broker.metadata.image import CONSUMER_OFFSETS, EMPTY, NOBODY, Broker, Image, Partition, Recovery, Topic
+from broker.metadata.rows import Coordinator, GroupRow, OffsetRow, Registration
+from broker.metadata.store import Metadata
+
+__all__ = [
+    "CONSUMER_OFFSETS",
+    "EMPTY",
+    "NOBODY",
+    "Broker",
+    "Coordinator",
+    "GroupRow",
+    "Image",
+    "Metadata",
+    "OffsetRow",
+    "Partition",
+    "Recovery",
+    "Registration",
+    "Topic",
+]

@@ -1,0 +1,209 @@
+"""The life of an object and of the ranges in it, as transactions (laws 3, 5 and 8).
+
+    prepare -> upload -> commit -> mark -> delete
+
+1. A commit needs its prepared row alive, and each extent is checked by itself: the range must be open for the WAL that wrote the
+   records, under the same leader epoch, and end where the extent starts. What is refused is left out and never fails the others.
+2. A move closes the range, changes the owner and opens the next range in the transaction that commits the last records.
+3. The sweeper marks a row dead before it deletes the object, so that no commit can come in between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+
+from broker.errors import KafkaStorageError
+from broker.metadata.database import Tx
+from broker.metadata.image import Recovery
+from broker.metadata.members import check_controller, check_recovery, give, hand_out, successors
+from broker.metadata.picture import DUTIES, TOPIC
+from broker.metadata.rows import Extent, Opening, RangeRow
+from broker.metadata.topics import mark_unreferenced
+
+Wal = tuple[int, int]
+"""Broker id and broker epoch: the WAL that a range belongs to."""
+
+
+def prepare(tx: Tx, broker: int, now_ms: int) -> int:
+    """A fresh object id; the row protects the upload from the sweeper until its time is over."""
+    cursor = tx.run(
+        "INSERT INTO objects(state, broker, size_bytes, at_ms) VALUES ('prepared', ?, 0, ?)", broker, now_ms
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def commit(tx: Tx, object_id: int, size_bytes: int, extents: Sequence[Extent], wal: Wal, now_ms: int) -> set[int]:
+    """Makes an uploaded object's extents visible; the uids that were refused. Safe to repeat when the answer was lost."""
+    row = tx.one("SELECT state FROM objects WHERE id = ?", object_id)
+    if row is not None and row[0] == "committed":
+        done = {r[0] for r in tx.all("SELECT uid FROM ranges WHERE object = ?", object_id)}
+        return {extent.uid for extent in extents} - done
+    if row is None or row[0] != "prepared":
+        raise KafkaStorageError(f"object {object_id} was given up before its commit: its upload took too long")
+    refused = {extent.uid for extent in extents if not _may_grow(tx, extent, wal)}
+    state = "marked" if len(refused) == len(extents) else "committed"
+    tx.run("UPDATE objects SET state = ?, size_bytes = ?, at_ms = ? WHERE id = ?", state, size_bytes, now_ms, object_id)
+    for extent in extents:
+        if extent.uid not in refused:
+            _grow(tx, extent, object_id)
+    return refused
+
+
+def _may_grow(tx: Tx, extent: Extent, wal: Wal) -> bool:
+    held = tx.one(
+        "SELECT 1 FROM epochs e JOIN partitions p ON p.uid = e.uid WHERE e.uid = ? AND e.epoch = ? AND e.end_ IS NULL"
+        " AND e.broker = ? AND e.broker_epoch <= ? AND p.log_end = ?",
+        *(extent.uid, extent.epoch, *wal, extent.start),
+    )
+    return held is not None
+
+
+def _grow(tx: Tx, extent: Extent, object_id: int) -> None:
+    tx.run(
+        "INSERT INTO ranges VALUES (?, ?, ?, ?, ?, ?)",
+        *(extent.uid, extent.start, extent.end, object_id, extent.size_bytes, extent.max_timestamp_ms),
+    )
+    tx.run(
+        "UPDATE partitions SET log_end = ?, size_bytes = size_bytes + ?, producers = ? WHERE uid = ?",
+        *(extent.end, extent.size_bytes, extent.producers, extent.uid),
+    )
+
+
+def hand_over(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
+    """Closes ranges at their committed ends and gives the partitions to their targets; the uids that moved.
+
+    `ends` is uid to (leader epoch, end). What is left out: a move that was cancelled, a target that is not alive, a range that is
+    not this WAL's, or records that are not committed yet.
+    """
+    epochs = dict(tx.all("SELECT id, epoch FROM brokers WHERE alive = 1"))
+    moved = set()
+    for uid, (epoch, end) in ends.items():
+        row = tx.one("SELECT target FROM partitions WHERE uid = ?", uid)
+        target = json.loads(row[0]) if row and row[0] else []
+        if target and target[0] in epochs and _close(tx, uid, epoch, end, wal):
+            tx.run("UPDATE partitions SET target = NULL WHERE uid = ?", uid)
+            give(tx, uid, target[0], epochs[target[0]], target)
+            moved.add(uid)
+    return moved
+
+
+def _close(tx: Tx, uid: int, epoch: int, end: int, wal: Wal) -> bool:
+    """Closes the open range when it is this WAL's and committed up to `end`."""
+    return (
+        tx.run(
+            "UPDATE epochs SET end_ = ? WHERE uid = ? AND epoch = ? AND broker = ? AND broker_epoch <= ? AND end_ IS NULL"
+            " AND (SELECT log_end FROM partitions p WHERE p.uid = epochs.uid) = ?",
+            *(end, uid, epoch, *wal, end),
+        ).rowcount
+        == 1
+    )
+
+
+def release(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
+    """Gives everything of a leaving broker to others, or to nobody when it is the last; the uids that were closed."""
+    closed = [uid for uid, (epoch, end) in ends.items() if _close(tx, uid, epoch, end, wal)]
+    hand_out(tx, closed, successors(tx, {wal[0]}))
+    return set(closed)
+
+
+def finish_recovery(tx: Tx, recovery: Recovery, preferred: int | None) -> list[int]:
+    """Closes every range the dead broker left open and finds new owners: `preferred` for all of them, or the live brokers."""
+    check_recovery(tx, recovery)
+    rows = tx.all(
+        "SELECT e.uid, p.log_end FROM epochs e JOIN partitions p ON p.uid = e.uid"
+        " WHERE e.broker = ? AND e.broker_epoch <= ? AND e.end_ IS NULL",
+        *(recovery.broker, recovery.broker_epoch),
+    )
+    for uid, end in rows:
+        tx.run("UPDATE epochs SET end_ = ? WHERE uid = ? AND end_ IS NULL", end, uid)
+    live = successors(tx, ())
+    if preferred is not None:
+        for uid, _ in rows:
+            give(tx, uid, preferred, dict(live)[preferred])
+    else:
+        hand_out(tx, [row[0] for row in rows], live)
+    tx.run("DELETE FROM recoveries WHERE broker = ?", recovery.broker)
+    tx.changed(DUTIES)
+    return [row[0] for row in rows]
+
+
+def openings(tx: Tx, owner: int, owner_epoch: int, uids: Collection[int]) -> list[Opening]:
+    """What is needed to open those partitions, as far as this broker epoch really has an open range for them."""
+    found = []
+    for uid in uids:
+        row = tx.one(
+            "SELECT p.uid, e.epoch, p.log_start, p.log_end, p.size_bytes, p.producers FROM partitions p"
+            " JOIN epochs e ON e.uid = p.uid AND e.epoch = p.epoch"
+            " WHERE p.uid = ? AND p.owner = ? AND e.broker = ? AND e.broker_epoch = ? AND e.end_ IS NULL",
+            *(uid, owner, owner, owner_epoch),
+        )
+        if row is not None:
+            uid, epoch, start, end, size, producers = row
+            found.append(Opening(uid=uid, epoch=epoch, start=start, end=end, size_bytes=size, producers=producers))
+    return found
+
+
+def ranges(tx: Tx, uid: int) -> list[RangeRow]:
+    rows = tx.all(
+        "SELECT start, end_, object, size_bytes, max_timestamp_ms FROM ranges WHERE uid = ? ORDER BY start", uid
+    )
+    return [
+        RangeRow(start=start, end=end, object_id=obj, size_bytes=size, max_timestamp_ms=ts)
+        for start, end, obj, size, ts in rows
+    ]
+
+
+def epoch_history(tx: Tx, uid: int) -> list[tuple[int, int]]:
+    """(epoch, start offset) of every leadership, from the first byte (law 10)."""
+    return [tuple(row) for row in tx.all("SELECT epoch, start FROM epochs WHERE uid = ? ORDER BY epoch", uid)]
+
+
+def drop_before(tx: Tx, uid: int, epoch: int, start: int, wal: Wal, now_ms: int) -> int:
+    """Raises the log start to `start` (a range boundary) and forgets what lies below; the bytes that freed."""
+    if (
+        tx.one(
+            "SELECT 1 FROM epochs WHERE uid = ? AND epoch = ? AND broker = ? AND broker_epoch = ? AND end_ IS NULL",
+            *(uid, epoch, *wal),
+        )
+        is None
+    ):
+        return 0
+    rows = tx.all("SELECT object, size_bytes FROM ranges WHERE uid = ? AND end_ <= ?", uid, start)
+    freed = sum(row[1] for row in rows)
+    tx.run("DELETE FROM ranges WHERE uid = ? AND end_ <= ?", uid, start)
+    tx.run(
+        "UPDATE partitions SET log_start = max(log_start, ?), size_bytes = size_bytes - ? WHERE uid = ?",
+        *(start, freed, uid),
+    )
+    mark_unreferenced(tx, {row[0] for row in rows}, now_ms)
+    (topic,) = tx.one("SELECT topic_id FROM partitions WHERE uid = ?", uid)
+    tx.changed(TOPIC, topic.hex())
+    return int(freed)
+
+
+def condemn(tx: Tx, me: int, controller_epoch: int, prepared_before_ms: int, marked_before_ms: int) -> list[int]:
+    """Marks dead what the sweeper may delete now: uploads whose time is over and objects long unreferenced."""
+    check_controller(tx, me, controller_epoch)
+    tx.run(
+        "UPDATE objects SET state = 'dead' WHERE (state = 'prepared' AND at_ms < ?) OR (state = 'marked' AND at_ms < ?)",
+        *(prepared_before_ms, marked_before_ms),
+    )
+    return [row[0] for row in tx.all("SELECT id FROM objects WHERE state = 'dead' ORDER BY id LIMIT 1000")]
+
+
+def forget(tx: Tx, objects: Collection[int]) -> None:
+    """Removes the rows of deleted objects."""
+    tx.many("DELETE FROM objects WHERE id = ? AND state = 'dead'", [(object_id,) for object_id in objects])
+
+
+def totals(tx: Tx) -> tuple[int, int]:
+    """Live objects and their bytes."""
+    row = tx.one("SELECT count(*), coalesce(sum(size_bytes), 0) FROM objects WHERE state = 'committed'")
+    return int(row[0]), int(row[1])
+
+
+def newest_object(tx: Tx) -> int:
+    """The highest object id ever given out: one above it in the bucket means this metadata is an older copy (law 8)."""
+    row = tx.one("SELECT seq FROM sqlite_sequence WHERE name = 'objects'")
+    return int(row[0]) if row else 0

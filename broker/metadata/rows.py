@@ -1,0 +1,105 @@
+"""What crosses the metadata seam in one piece: rows to be written or read, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """What a broker says of itself when it starts."""
+
+    id: int
+    listeners: Mapping[str, tuple[str, int]]
+    http: str
+    zone: str | None
+    spot: bool
+    version: str
+    host_id: str
+    wal_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coordinator:
+    """The leadership of a `__consumer_offsets` partition: what a coordinator's writes are conditional on."""
+
+    uid: int
+    owner: int
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffsetRow:
+    offset: int
+    leader_epoch: int
+    metadata: str
+    committed_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    group_id: str
+    coordinator_uid: int
+    """The uid of the `__consumer_offsets` partition the group hashes to."""
+    state: str
+    """JSON, owned by groups/."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """One partition's records in one object, about to become visible."""
+
+    uid: int
+    epoch: int
+    """The leader epoch under which the records were appended."""
+    start: int
+    end: int
+    """Next offset after the last record."""
+    size_bytes: int
+    max_timestamp_ms: int
+    producers: bytes
+    """The producer snapshot at `end`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeRow:
+    """One partition's records in one committed object."""
+
+    start: int
+    end: int
+    object_id: int
+    size_bytes: int
+    max_timestamp_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """What a broker needs to open a partition it owns."""
+
+    uid: int
+    epoch: int
+    start: int
+    end: int
+    """Committed end: everything below is in objects."""
+    size_bytes: int
+    producers: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenRange:
+    """A range that a dead broker left open, to be closed by its recoverer."""
+
+    uid: int
+    epoch: int
+    end: int
+    producers: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beat:
+    """One broker's heartbeat counter as read from the store."""
+
+    id: int
+    epoch: int
+    counter: int

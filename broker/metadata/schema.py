@@ -1,0 +1,68 @@
+"""The tables, as a list of additive migrations: version N's broker and N-1's run on one store, so nothing is ever renamed.
+
+partitions.log_end        committed end: below it everything is in objects
+epochs                    law 3 and 10: (epoch, start) history and, while log_end_ IS NULL, the one range that may still grow,
+                          with the WAL (broker, broker epoch) that alone may commit to it
+objects.state             prepared -> committed -> marked -> dead (law 8)
+recoveries                law 5: who replays which dead broker's WAL
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE version(version INTEGER NOT NULL);
+    INSERT INTO version VALUES (0);
+    CREATE TABLE changes(version INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL);
+    CREATE INDEX changes_by_version ON changes(version);
+    CREATE TABLE cluster(id TEXT NOT NULL, next_producer_id INTEGER NOT NULL, next_broker_epoch INTEGER NOT NULL);
+    CREATE TABLE controller(broker INTEGER NOT NULL, broker_epoch INTEGER NOT NULL, epoch INTEGER NOT NULL);
+    INSERT INTO controller VALUES (-1, -1, 0);
+    CREATE TABLE brokers(
+      id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, alive INTEGER NOT NULL, cordoned INTEGER NOT NULL,
+      heartbeat INTEGER NOT NULL, listeners TEXT NOT NULL, http TEXT NOT NULL, zone TEXT, spot INTEGER NOT NULL,
+      version TEXT NOT NULL, host_id TEXT NOT NULL, wal_url TEXT NOT NULL,
+      started_at_ms INTEGER NOT NULL, registered_at_ms INTEGER NOT NULL);
+    CREATE TABLE topics(id BLOB PRIMARY KEY, name TEXT NOT NULL UNIQUE, internal INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE partitions(
+      uid INTEGER PRIMARY KEY, topic_id BLOB NOT NULL, idx INTEGER NOT NULL,
+      owner INTEGER NOT NULL, epoch INTEGER NOT NULL, replicas TEXT NOT NULL, target TEXT,
+      log_start INTEGER NOT NULL, log_end INTEGER NOT NULL, size_bytes INTEGER NOT NULL, producers BLOB NOT NULL);
+    CREATE UNIQUE INDEX partitions_by_topic ON partitions(topic_id, idx);
+    CREATE INDEX partitions_by_owner ON partitions(owner);
+    CREATE TABLE epochs(
+      uid INTEGER NOT NULL, epoch INTEGER NOT NULL, broker INTEGER NOT NULL, broker_epoch INTEGER NOT NULL,
+      start INTEGER NOT NULL, end_ INTEGER, PRIMARY KEY(uid, epoch)) WITHOUT ROWID;
+    CREATE INDEX open_epochs ON epochs(broker, broker_epoch) WHERE end_ IS NULL;
+    CREATE TABLE objects(
+      id INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, broker INTEGER NOT NULL,
+      size_bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL);
+    CREATE INDEX objects_by_state ON objects(state, at_ms);
+    CREATE TABLE ranges(
+      uid INTEGER NOT NULL, start INTEGER NOT NULL, end_ INTEGER NOT NULL, object INTEGER NOT NULL,
+      size_bytes INTEGER NOT NULL, max_timestamp_ms INTEGER NOT NULL, PRIMARY KEY(uid, start)) WITHOUT ROWID;
+    CREATE INDEX ranges_by_object ON ranges(object);
+    CREATE TABLE configs(
+      kind TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+      PRIMARY KEY(kind, name, key)) WITHOUT ROWID;
+    CREATE TABLE recoveries(
+      broker INTEGER PRIMARY KEY, broker_epoch INTEGER NOT NULL, recoverer INTEGER NOT NULL, epoch INTEGER NOT NULL);
+    CREATE TABLE groups(
+      group_id TEXT PRIMARY KEY, coordinator_uid INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX groups_by_coordinator ON groups(coordinator_uid);
+    CREATE TABLE offsets(
+      group_id TEXT NOT NULL, topic_id BLOB NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
+      leader_epoch INTEGER NOT NULL, metadata TEXT NOT NULL, committed_at_ms INTEGER NOT NULL,
+      PRIMARY KEY(group_id, topic_id, partition)) WITHOUT ROWID;
+    CREATE INDEX offsets_by_topic ON offsets(topic_id);
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Brings the file to the newest schema; a file newer than this broker is left as it is (migrations only add)."""
+    (at,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, script in enumerate(MIGRATIONS[at:], start=at + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number}; COMMIT;")

@@ -1,0 +1,189 @@
+"""`Metadata`: the cluster's truth as the rest of the broker uses it, async and with Kafka's errors.
+
+`image` is the newest picture this process has loaded; each write of this process is in it before the write's await returns, writes
+of others within a poll. Everything that must be safe is checked inside the transaction, never against the image.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from broker.clock import Clock
+from broker.errors import UnknownTopicOrPartition
+from broker.ids import Entropy, new_uuid, uuid_text
+from broker.metadata import groups, picture, topics
+from broker.metadata.database import Database, Tx
+from broker.metadata.groups import OffsetKey
+from broker.metadata.image import EMPTY, Image, Topic
+from broker.metadata.rows import Beat, Coordinator, GroupRow, OffsetRow
+from broker.metadata.schema import migrate
+from broker.metadata.topics import Assignments
+
+Result = TypeVar("Result")
+Watcher = Callable[[Image], None]
+
+
+class Metadata:
+    """The facade. Open it with `Metadata.open`; `log/` drives its polling."""
+
+    def __init__(self, database: Database, clock: Clock, entropy: Entropy) -> None:
+        self._database = database
+        self._clock = clock
+        self._entropy = entropy
+        self._image = EMPTY
+        self._beats: list[Beat] = []
+        self._watchers: list[Watcher] = []
+        self._refreshing = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, url: str, *, clock: Clock, entropy: Entropy) -> Metadata:
+        """Opens (creating it at first) the store at `sqlite:///path/metadata.db`."""
+        scheme, _, path = url.partition("://")
+        if scheme != "sqlite" or not path:
+            raise ValueError(f"metadata URL {url}: give sqlite:///path/to/metadata.db")
+        database = Database(Path(path))
+        store = cls(database, clock, entropy)
+        cluster_id = uuid_text(new_uuid(entropy))
+        await asyncio.get_running_loop().run_in_executor(None, database.start, _birth(cluster_id))
+        await store.refresh()
+        return store
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    # -- the image ---------------------------------------------------------------------------------------------------
+
+    @property
+    def image(self) -> Image:
+        return self._image
+
+    @property
+    def beats(self) -> list[Beat]:
+        """Heartbeat counters as of the last refresh."""
+        return self._beats
+
+    async def refresh(self) -> Image:
+        """Loads what changed since the last time and tells the watchers when something did."""
+        async with self._refreshing:
+            old = self._image
+            self._image, self._beats = await self._database.read(lambda tx: picture.load(tx, old))
+        if self._image is not old:
+            for watcher in list(self._watchers):
+                watcher(self._image)
+        return self._image
+
+    def subscribe(self, watcher: Watcher) -> Callable[[], None]:
+        """Calls `watcher` with each new image, on the event loop; the returned function ends that."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    async def write(self, work: Callable[[Tx], Result]) -> Result:
+        """One durable transaction, without a refresh: for what the image does not show."""
+        return await self._database.write(work)
+
+    async def change(self, work: Callable[[Tx], Result]) -> Result:
+        """One durable transaction, and the image that shows it."""
+        result = await self._database.write(work)
+        await self.refresh()
+        return result
+
+    async def read(self, work: Callable[[Tx], Result]) -> Result:
+        """One consistent snapshot."""
+        return await self._database.read(work)
+
+    # -- topics ------------------------------------------------------------------------------------------------------
+
+    async def create_topic(
+        self,
+        name: str,
+        *,
+        partitions: int,
+        replication_factor: int = 1,
+        assignments: Assignments | None = None,
+        configs: Mapping[str, str] | None = None,
+    ) -> Topic:
+        await self.change(
+            lambda tx: topics.create_topic(
+                tx, self._entropy, name, partitions, replication_factor, assignments, configs or {}
+            )
+        )
+        return self._topic(name)
+
+    async def delete_topic(self, name_or_id: str | UUID) -> None:
+        now_ms = self._clock.wall_ms()
+        await self.change(lambda tx: topics.delete_topic(tx, name_or_id, now_ms))
+
+    async def add_partitions(self, name: str, total: int, assignments: Assignments | None = None) -> Topic:
+        await self.change(lambda tx: topics.add_partitions(tx, self._entropy, name, total, assignments))
+        return self._topic(name)
+
+    async def alter_configs(self, kind: str, name: str, put: Mapping[str, str], delete: Collection[str] = ()) -> None:
+        """`kind` is topic or broker; a broker's name is its id, and empty for the whole cluster."""
+        await self.change(lambda tx: topics.alter_configs(tx, kind, name, put, delete))
+
+    async def reassign(self, topic: str, index: int, replicas: Sequence[int] | None) -> None:
+        """Starts a move to replicas[0]; None cancels one."""
+        await self.change(lambda tx: topics.reassign(tx, topic, index, replicas))
+
+    async def cordon(self, broker: int, on: bool) -> None:
+        await self.change(lambda tx: topics.cordon(tx, broker, on))
+
+    def _topic(self, name: str) -> Topic:
+        topic = self._image.topics.get(name)
+        if topic is None:
+            raise UnknownTopicOrPartition(f"topic {name} was deleted by somebody else just now")
+        return topic
+
+    # -- producers, groups and offsets -------------------------------------------------------------------------------
+
+    async def allocate_producer_ids(self, n: int) -> int:
+        """The first of `n` producer ids that nobody else ever gets."""
+
+        def work(tx: Tx) -> int:
+            (after,) = tx.one(
+                "UPDATE cluster SET next_producer_id = next_producer_id + ? RETURNING next_producer_id", n
+            )
+            return int(after) - n
+
+        return await self.write(work)
+
+    async def commit_offsets(
+        self, group_id: str, rows: Mapping[OffsetKey, OffsetRow], coordinator: Coordinator
+    ) -> None:
+        await self.write(lambda tx: groups.commit_offsets(tx, group_id, rows, coordinator))
+
+    async def fetch_offsets(self, group_id: str) -> dict[OffsetKey, OffsetRow]:
+        return await self.read(lambda tx: groups.fetch_offsets(tx, group_id))
+
+    async def save_group(self, row: GroupRow, coordinator: Coordinator) -> None:
+        await self.write(lambda tx: groups.save_group(tx, row, coordinator))
+
+    async def delete_group(self, group_id: str, coordinator: Coordinator) -> None:
+        """The group and its offsets."""
+        await self.write(lambda tx: groups.delete_group(tx, group_id, coordinator))
+
+    async def groups(self, coordinator_uid: int) -> list[GroupRow]:
+        """Groups whose coordinator is that partition of `__consumer_offsets`."""
+        return await self.read(lambda tx: groups.groups(tx, coordinator_uid))
+
+    async def offset_groups(self) -> list[str]:
+        """Groups with committed offsets, with or without state."""
+        return await self.read(groups.offset_groups)
+
+
+def _birth(cluster_id: str) -> Callable[[sqlite3.Connection], None]:
+    """The schema, and at first the cluster's own row. Ids start at 1000 so that a reader sees they are not offsets."""
+
+    def schema(connection: sqlite3.Connection) -> None:
+        migrate(connection)
+        connection.execute(
+            "INSERT INTO cluster SELECT ?, 1000, 0 WHERE NOT EXISTS (SELECT 1 FROM cluster)", (cluster_id,)
+        )
+        connection.execute("UPDATE version SET version = 1 WHERE version = 0")
+
+    return schema

@@ -1,0 +1,194 @@
+"""Topics, partitions, configs and reassignments, as transactions on SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from broker.errors import (
+    InvalidPartitions,
+    InvalidReplicaAssignment,
+    InvalidReplicationFactor,
+    NoReassignmentInProgress,
+    TopicAlreadyExists,
+    UnknownTopicOrPartition,
+)
+from broker.ids import Entropy, new_uid, new_uuid
+from broker.metadata.database import Tx
+from broker.metadata.image import CONSUMER_OFFSETS, NOBODY
+from broker.metadata.picture import BROKERS, CONFIGS, TOPIC
+
+OFFSETS_PARTITIONS = 50
+MAX_PARTITIONS = 10_000
+"""Of one topic: what a cluster of three is built for (law 12)."""
+
+Assignments = Mapping[int, Sequence[int]]
+"""Partition index to its replicas, the preferred owner first."""
+
+
+def create_topic(
+    tx: Tx,
+    entropy: Entropy,
+    name: str,
+    partitions: int,
+    replication_factor: int,
+    assignments: Assignments | None,
+    configs: Mapping[str, str],
+) -> UUID:
+    """A new topic, its partitions owned and open from the first moment."""
+    if tx.one("SELECT 1 FROM topics WHERE name = ?", name):
+        raise TopicAlreadyExists(f"topic {name} exists")
+    if replication_factor < 1 and replication_factor != -1:
+        raise InvalidReplicationFactor(f"replication factor {replication_factor} of {name}: give 1 or more")
+    topic_id = new_uuid(entropy)
+    tx.run("INSERT INTO topics(id, name, internal) VALUES (?, ?, ?)", topic_id.bytes, name, name == CONSUMER_OFFSETS)
+    tx.many("INSERT INTO configs VALUES ('topic', ?, ?, ?)", [(name, key, value) for key, value in configs.items()])
+    total = len(assignments) if assignments else partitions
+    _grow(tx, entropy, topic_id, name, range(total), max(replication_factor, 1), assignments)
+    return topic_id
+
+
+def add_partitions(tx: Tx, entropy: Entropy, name: str, total: int, assignments: Assignments | None) -> UUID:
+    """Grows a topic to `total` partitions, with as many replicas as its first partition has."""
+    topic_id = _topic_id(tx, name)
+    rows = tx.all("SELECT replicas FROM partitions WHERE topic_id = ?", topic_id.bytes)
+    if total <= len(rows):
+        raise InvalidPartitions(f"topic {name} has {len(rows)} partitions; it can only grow, and {total} was asked for")
+    factor = len(json.loads(rows[0][0]))
+    _grow(tx, entropy, topic_id, name, range(len(rows), total), factor, assignments)
+    return topic_id
+
+
+def _grow(
+    tx: Tx,
+    entropy: Entropy,
+    topic_id: UUID,
+    name: str,
+    indexes: range,
+    factor: int,
+    assignments: Assignments | None,
+) -> None:
+    if not 0 < indexes.stop <= MAX_PARTITIONS:
+        raise InvalidPartitions(f"{indexes.stop} partitions of {name}: give 1 to {MAX_PARTITIONS}")
+    if assignments is not None and set(assignments) != set(indexes):
+        raise InvalidReplicaAssignment(f"assignments of {name} must name partitions {indexes.start} to {indexes[-1]}")
+    placed = {i: _known(tx, assignments[i]) for i in indexes} if assignments else _spread(tx, indexes, factor)
+    epochs: dict[int, int] = dict(tx.all("SELECT id, epoch FROM brokers WHERE alive = 1"))
+    for index, replicas in placed.items():
+        uid = new_uid(entropy)
+        owner = next((broker for broker in replicas if broker in epochs), NOBODY)
+        tx.run(
+            "INSERT INTO partitions VALUES (?, ?, ?, ?, 0, ?, NULL, 0, 0, 0, x'')",
+            *(uid, topic_id.bytes, index, owner, json.dumps(replicas)),
+        )
+        if owner != NOBODY:
+            tx.run("INSERT INTO epochs VALUES (?, 0, ?, ?, 0, NULL)", uid, owner, epochs[owner])
+    tx.changed(TOPIC, topic_id.hex)
+
+
+def _known(tx: Tx, replicas: Sequence[int]) -> list[int]:
+    """The replicas as given, when each is a broker of this cluster and none is named twice."""
+    known = {row[0] for row in tx.all("SELECT id FROM brokers")}
+    if not replicas or len(set(replicas)) != len(replicas):
+        raise InvalidReplicaAssignment(f"replicas {list(replicas)}: name each broker once, and at least one")
+    if unknown := [broker for broker in replicas if broker not in known]:
+        raise InvalidReplicaAssignment(f"no broker {unknown[0]} in this cluster; it has {sorted(known)}")
+    return list(replicas)
+
+
+def _spread(tx: Tx, indexes: range, factor: int) -> dict[int, list[int]]:
+    """Round robin, starting with the broker that owns the least; further replicas one per zone while zones last."""
+    rows = tx.all(
+        "SELECT b.id, b.zone, (SELECT count(*) FROM partitions p WHERE p.owner = b.id) AS owned FROM brokers b"
+        " WHERE b.alive = 1 AND b.cordoned = 0 ORDER BY b.id"
+    )
+    if not rows:
+        return {index: [] for index in indexes}
+    ids = [row[0] for row in rows]
+    zones = {row[0]: row[1] for row in rows}
+    first = ids.index(min(rows, key=lambda row: (row[2], row[0]))[0])
+    return {index: _replicas(ids, zones, first + n, factor) for n, index in enumerate(indexes)}
+
+
+def _replicas(ids: list[int], zones: Mapping[int, str | None], turn: int, factor: int) -> list[int]:
+    ring = [ids[(turn + step) % len(ids)] for step in range(len(ids))]
+    chosen, seen = [ring[0]], {zones[ring[0]]}
+    for broker in ring[1:]:
+        if zones[broker] not in seen:
+            chosen.append(broker)
+            seen.add(zones[broker])
+    chosen += [broker for broker in ring if broker not in chosen]
+    return chosen[:factor]
+
+
+def delete_topic(tx: Tx, which: str | UUID, now_ms: int) -> UUID:
+    """The topic and everything under it; objects with nothing else in them are marked for the sweeper."""
+    topic_id = _topic_id(tx, which)
+    (name,) = tx.one("SELECT name FROM topics WHERE id = ?", topic_id.bytes)
+    uids = [row[0] for row in tx.all("SELECT uid FROM partitions WHERE topic_id = ?", topic_id.bytes)]
+    objects: set[int] = set()
+    for uid in uids:
+        objects.update(row[0] for row in tx.all("SELECT object FROM ranges WHERE uid = ?", uid))
+        tx.run("DELETE FROM ranges WHERE uid = ?", uid)
+        tx.run("DELETE FROM epochs WHERE uid = ?", uid)
+    mark_unreferenced(tx, objects, now_ms)
+    for table in ("partitions", "offsets"):
+        tx.run(f"DELETE FROM {table} WHERE topic_id = ?", topic_id.bytes)
+    tx.run("DELETE FROM configs WHERE kind = 'topic' AND name = ?", name)
+    tx.run("DELETE FROM topics WHERE id = ?", topic_id.bytes)
+    tx.changed(TOPIC, topic_id.hex)
+    return topic_id
+
+
+def mark_unreferenced(tx: Tx, objects: Collection[int], now_ms: int) -> None:
+    """Marks those objects that no range points at any more (law 8)."""
+    for object_id in objects:
+        tx.run(
+            "UPDATE objects SET state = 'marked', at_ms = ? WHERE id = ? AND state = 'committed'"
+            " AND NOT EXISTS (SELECT 1 FROM ranges WHERE object = ?)",
+            *(now_ms, object_id, object_id),
+        )
+
+
+def alter_configs(tx: Tx, kind: str, name: str, put: Mapping[str, str], delete: Collection[str]) -> None:
+    """Sets and removes keys of one topic, one broker, or (broker with an empty name) the whole cluster."""
+    if kind == "topic":
+        _topic_id(tx, name)
+    tx.many("DELETE FROM configs WHERE kind = ? AND name = ? AND key = ?", [(kind, name, key) for key in delete])
+    tx.many("INSERT OR REPLACE INTO configs VALUES (?, ?, ?, ?)", [(kind, name, k, v) for k, v in put.items()])
+    tx.changed(CONFIGS)
+
+
+def reassign(tx: Tx, name: str, index: int, replicas: Sequence[int] | None) -> None:
+    """Asks the owner to hand the partition to replicas[0]; None cancels. Who leads already, or nobody, needs no handover."""
+    topic_id = _topic_id(tx, name)
+    row = tx.one("SELECT uid, owner, target FROM partitions WHERE topic_id = ? AND idx = ?", topic_id.bytes, index)
+    if row is None:
+        raise UnknownTopicOrPartition(f"topic {name} has no partition {index}")
+    uid, owner, target = row
+    if replicas is None:
+        if target is None:
+            raise NoReassignmentInProgress(f"no reassignment of {name}-{index} is under way")
+        tx.run("UPDATE partitions SET target = NULL WHERE uid = ?", uid)
+    else:
+        wanted = json.dumps(_known(tx, replicas))
+        if owner == replicas[0]:
+            tx.run("UPDATE partitions SET replicas = ?, target = NULL WHERE uid = ?", wanted, uid)
+        else:
+            tx.run("UPDATE partitions SET target = ? WHERE uid = ?", wanted, uid)
+    tx.changed(TOPIC, topic_id.hex)
+
+
+def cordon(tx: Tx, broker: int, on: bool) -> None:
+    """A cordoned broker keeps what it owns and gets nothing new."""
+    tx.run("UPDATE brokers SET cordoned = ? WHERE id = ?", on, broker)
+    tx.changed(BROKERS)
+
+
+def _topic_id(tx: Tx, which: str | UUID) -> UUID:
+    column, key = ("name", which) if isinstance(which, str) else ("id", which.bytes)
+    row = tx.one(f"SELECT id FROM topics WHERE {column} = ?", key)
+    if row is None:
+        raise UnknownTopicOrPartition(f"no topic {which}")
+    return UUID(bytes=row[0])
