@@ -1,0 +1,196 @@
+"""One round: every metrics target and the admin API at once, and everything seen committed in one transaction.
+
+Laws:
+1. A round's rows all carry the instant it started. What did not answer in time is a gap (`up` false, with the reason)
+   and never a repeated or invented sample; the other targets lose nothing.
+2. Structure is stored whole when it changed, and once an hour so that every hour can be read alone.
+3. Configs are read every `config_every_s`; everything else every round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx
+import numpy as np
+
+from agent.collect import snapshot
+from agent.collect.admin import ClusterAdmin
+from agent.collect.changes import Event, event_columns, group_events, topology_events
+from agent.collect.exposition import Limits
+from agent.collect.offsets import OffsetHistory
+from agent.collect.readings import admin_readings, restarts
+from agent.collect.scrape import Scrape, Scraper, Target
+from agent.collect.shapes import Group, Topology
+from agent.collect.snapshot import ADMIN, AdminLook, Configs
+from agent.model.clock import Clock
+from agent.store.batch import Batch, Columns, objects, texts
+from agent.store.samples import SampleStore
+
+MOST_AT_ONCE = 32
+"""Targets that are scraped side by side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What to watch and how often."""
+
+    cluster: str
+    targets: tuple[Target, ...] = ()
+    interval_s: float = 5.0
+    config_every_s: float = 30.0
+    timeout_s: float = 4.0
+    """For one target; below the interval, so that a round ends before the next."""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What one round brought."""
+
+    at: datetime
+    samples: int
+    stored: bool
+    down: Mapping[str, str]
+    """Target to reason."""
+    events: tuple[Event, ...]
+
+
+@dataclass
+class _Memory:
+    """What the last round knew, to see what changed."""
+
+    topology: Topology | None = None
+    groups: Mapping[str, Group] | None = None
+    configs: Configs | None = None
+    hour: str = ""
+    configs_at: float | None = None
+
+
+class Collector:
+    """Looks at one cluster, round by round; rounds do not overlap."""
+
+    def __init__(self, watch: Watch, store: SampleStore, admin: ClusterAdmin | None, *, clock: Clock) -> None:
+        self.watch = watch
+        self._store = store
+        self._admin = admin
+        self._clock = clock
+        self._memory = _Memory()
+        self._history = OffsetHistory()
+        self._scrapers = [
+            Scraper(target, watch.cluster, store, clock=clock, limits=watch.limits) for target in watch.targets
+        ]
+        self._http = httpx.Client(timeout=watch.timeout_s, limits=httpx.Limits(max_connections=MOST_AT_ONCE))
+        self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="collect")
+        self._began: dict[str, float] = {}
+
+    def round(self, at: datetime | None = None) -> Round:
+        """Looks once at everything and stores it under `at` (now); blocks until the slowest answered or gave up."""
+        at = at or self._clock.now()
+        looking = self._pool.submit(self._look, self._configs_due())
+        scraping = [self._pool.submit(scraper.scrape, self._http, self.watch.timeout_s) for scraper in self._scrapers]
+        return self._keep(at, looking.result(), [scrape.result() for scrape in scraping])
+
+    def maintain(self, at: datetime) -> None:
+        """Rolls closed hours off and forgets old ones; for once a minute."""
+        self._store.maintain(at)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        self._http.close()
+        if self._admin is not None:
+            self._admin.close()
+
+    def _configs_due(self) -> bool:
+        last = self._memory.configs_at
+        return last is None or self._clock.monotonic() - last >= self.watch.config_every_s
+
+    def _look(self, with_configs: bool) -> AdminLook:
+        if self._admin is None:
+            return AdminLook(reason="no bootstrap server given")
+        began = self._clock.monotonic()
+        looked = snapshot.look(self._admin, with_configs=with_configs)
+        if looked.configs:
+            self._memory.configs_at = self._clock.monotonic()
+        return AdminLook(**{**vars(looked), "took_s": self._clock.monotonic() - began})
+
+    def _keep(self, at: datetime, looked: AdminLook, scrapes: list[Scrape]) -> Round:
+        cluster = self.watch.cluster
+        readings = admin_readings(self._store, cluster, at, looked, self._history)
+        series = [readings[0], *(scrape.scraped.series for scrape in scrapes if scrape.scraped)]
+        values = [readings[1], *(scrape.scraped.values for scrape in scrapes if scrape.scraped)]
+        events = self._events(looked) + restarts(cluster, scrapes, self._store, self._began, self._brokers())
+        tables = self._structure(at, looked)
+        tables["targets"] = self._targets(looked, scrapes)
+        tables["events"] = event_columns(cluster, events)
+        batch = Batch(at=at, series=np.concatenate(series), values=np.concatenate(values), tables=tables)
+        stored = self._store.write(batch)
+        self._remember(at, looked, stored)
+        down = {scrape.target.name: scrape.reason for scrape in scrapes if scrape.scraped is None}
+        if looked.topology is None and self._admin is not None:
+            down[ADMIN] = looked.reason
+        return Round(at=at, samples=batch.rows, stored=stored, down=down, events=tuple(events))
+
+    def _brokers(self) -> dict[str, str]:
+        return {scraper.target.name: scraper.broker for scraper in self._scrapers if scraper.broker is not None}
+
+    def _events(self, looked: AdminLook) -> list[Event]:
+        memory, events = self._memory, []
+        if memory.topology is not None and looked.topology is not None and memory.topology != looked.topology:
+            events += topology_events(self.watch.cluster, memory.topology, looked.topology)
+        if memory.groups is not None and looked.groups is not None and memory.groups != looked.groups:
+            events += group_events(self.watch.cluster, memory.groups, looked.groups)
+        return events
+
+    def _structure(self, at: datetime, looked: AdminLook) -> dict[str, Columns]:
+        """The kinds that changed, or all of them in a new hour."""
+        cluster, memory = self.watch.cluster, self._memory
+        new_hour = memory.hour != f"{at:%Y%m%d%H}"
+        topology = looked.topology or (memory.topology if new_hour else None)
+        groups = looked.groups if looked.groups is not None else (memory.groups if new_hour else None)
+        configs = looked.configs or (memory.configs if new_hour else None)
+        tables: dict[str, Columns] = {}
+        if topology is not None and (new_hour or topology != memory.topology):
+            tables["nodes"] = snapshot.or_empty(snapshot.node_columns(cluster, topology), cluster)
+            tables["partitions"] = snapshot.or_empty(snapshot.partition_columns(cluster, topology), cluster)
+        if groups is not None and (new_hour or groups != memory.groups):
+            tables["groups"] = snapshot.or_empty(snapshot.group_columns(cluster, groups), cluster)
+            tables["members"] = snapshot.or_empty(snapshot.member_columns(cluster, groups), cluster)
+        if configs is not None and (new_hour or configs != memory.configs):
+            tables["configs"] = snapshot.or_empty(snapshot.config_columns(cluster, configs), cluster)
+        return tables
+
+    def _targets(self, looked: AdminLook, scrapes: list[Scrape]) -> Columns:
+        rows: list[tuple[str, bool, str | None, float | None, int | None]] = [
+            (
+                scrape.target.name,
+                scrape.scraped is not None,
+                scrape.reason or None,
+                scrape.took_s,
+                len(scrape.scraped.series) if scrape.scraped else None,
+            )
+            for scrape in scrapes
+        ]
+        if self._admin is not None:
+            rows.append((ADMIN, looked.topology is not None, looked.reason or None, looked.took_s, None))
+            rows += [(f"{ADMIN}/{area}", False, reason, None, None) for area, reason in looked.notes.items()]
+        names, up, reasons, took, samples = zip(*rows, strict=True) if rows else ((), (), (), (), ())
+        return {
+            "cluster": texts([self.watch.cluster] * len(rows)),
+            "target": texts(list(names)),
+            "up": objects(list(up)),
+            "reason": texts(list(reasons)),
+            "took_s": objects(list(took)),
+            "samples": objects(list(samples)),
+        }
+
+    def _remember(self, at: datetime, looked: AdminLook, stored: bool) -> None:
+        memory = self._memory
+        # A round that was not stored leaves the hour open: the next one writes the whole structure again.
+        memory.hour = f"{at:%Y%m%d%H}" if stored else ""
+        memory.topology = looked.topology or memory.topology
+        memory.groups = looked.groups if looked.groups is not None else memory.groups
+        memory.configs = looked.configs or memory.configs

@@ -1,0 +1,64 @@
+"""What is kept by time: each kind of row has one table per hour, so that forgetting is a DROP and never a DELETE.
+
+    samples_2026112216            hot: a DuckDB table, appended to once per scrape round
+    hours/samples_2026112216.parquet   closed: sorted, zstd, the hot table dropped
+
+A closed hour that gets late rows (a clock stepped back) has both forms for a while: readers see their union and the
+next roll-off merges them. `at`, `group`, `offset` and `end` are not free as column names in DuckDB 2: `ts`, `group_id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+HOUR = timedelta(hours=1)
+
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "samples": "series INTEGER, ts TIMESTAMPTZ, value DOUBLE",
+        "targets": "cluster VARCHAR, ts TIMESTAMPTZ, target VARCHAR, up BOOLEAN, reason VARCHAR, took_s DOUBLE, "
+        "samples BIGINT",
+        "nodes": "cluster VARCHAR, ts TIMESTAMPTZ, broker VARCHAR, host VARCHAR, port INTEGER, rack VARCHAR, "
+        "controller BOOLEAN",
+        "partitions": "cluster VARCHAR, ts TIMESTAMPTZ, topic VARCHAR, part INTEGER, leader VARCHAR, epoch INTEGER, "
+        "replicas VARCHAR[], isr VARCHAR[], internal BOOLEAN",
+        "groups": "cluster VARCHAR, ts TIMESTAMPTZ, group_id VARCHAR, state VARCHAR, protocol VARCHAR, "
+        "coordinator VARCHAR, members BIGINT",
+        "members": "cluster VARCHAR, ts TIMESTAMPTZ, group_id VARCHAR, member_id VARCHAR, client_id VARCHAR, "
+        "host VARCHAR, topic VARCHAR, part INTEGER",
+        "configs": "cluster VARCHAR, ts TIMESTAMPTZ, scope VARCHAR, owner VARCHAR, name VARCHAR, value VARCHAR, "
+        "source VARCHAR",
+        "events": "cluster VARCHAR, ts TIMESTAMPTZ, resource VARCHAR, kind VARCHAR, source VARCHAR, detail VARCHAR",
+    }
+)
+"""Kind to its columns."""
+
+ORDER: Mapping[str, str] = MappingProxyType({"samples": "series, ts"})
+"""How a closed hour is sorted, where it is not by time."""
+
+
+def hour_name(kind: str, at: datetime) -> str:
+    """`samples_2026112216`."""
+    return f"{kind}_{at:%Y%m%d%H}"
+
+
+def split_name(name: str) -> tuple[str, str] | None:
+    """Kind and hour of a table's or file's name; None for anything else."""
+    kind, _, hour = name.rpartition("_")
+    return (kind, hour) if kind in KINDS and len(hour) == 10 and hour.isdigit() else None
+
+
+def hours_between(since: datetime, until: datetime) -> list[str]:
+    """The hours that touch [since, until], as `YYYYMMDDHH`."""
+    at = since.replace(minute=0, second=0, microsecond=0)
+    found = []
+    while at <= until:
+        found.append(f"{at:%Y%m%d%H}")
+        at += HOUR
+    return found
+
+
+def column_names(kind: str) -> list[str]:
+    return [column.split()[0] for column in KINDS[kind].split(", ")]
