@@ -132,7 +132,7 @@ class Workspace:
         self, page: RulePage, *, thresholds: Mapping[str, float | str] | None = None, time_scale: float = 1.0
     ) -> Verdict:
         """The page's candidates now; QueryError where its SQL fails at run time."""
-        bound = page.bind(thresholds, time_scale)
+        bound = page.bind(thresholds)
         mark = query_hash(page.query, bound)
         window_s = page.window_s / time_scale
         try:

@@ -23,10 +23,8 @@ _FENCE = re.compile(r"^```(\w+)[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTA
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
     value: float | str
-    """Bound in the query as `$name`; a duration is in seconds."""
+    """Bound in the query as `$name`; a duration such as `10m` is in seconds, and no time scale divides it."""
     why: str
-    is_duration: bool
-    """Written as `10m`: the time scale divides it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,14 +94,10 @@ class RulePage:
     """The file it came from, as given."""
     text: str
 
-    def bind(self, overrides: Mapping[str, float | str] | None = None, time_scale: float = 1.0) -> dict[str, Any]:
-        """The values for the query's parameters; durations divided by `time_scale`."""
+    def bind(self, overrides: Mapping[str, float | str] | None = None) -> dict[str, float | str]:
+        """The values for the query's parameters."""
         changed = overrides or {}
-        bound = {name: changed.get(name, threshold.value) for name, threshold in self.thresholds.items()}
-        return {
-            name: value / time_scale if self.thresholds[name].is_duration and not isinstance(value, str) else value
-            for name, value in bound.items()
-        }
+        return {name: changed.get(name, threshold.value) for name, threshold in self.thresholds.items()}
 
 
 def read(path: Path) -> RulePage:

@@ -146,7 +146,6 @@ def _threshold(reader: Reader, key: Node, node: Node, name: str) -> dict[str, An
     return {
         "value": seconds if seconds is not None else value if isinstance(value, str) else float(value),
         "why": reader.quoted(pairs["why"][1], f"the `why` of threshold `{name}`"),
-        "is_duration": seconds is not None,
     }
 
 

@@ -7,7 +7,6 @@ hand and read by strangers, so each of these is an error here, and the message s
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import yaml
 
