@@ -46,7 +46,13 @@ def _cost(
         put_json(found)
         return 0
     rows = [
-        (str(row["name"]), money(row["usd_per_hour"]), money(row["usd_per_month"]), str(row["basis"]), str(row["price_date"]))
+        (
+            str(row["name"]),
+            money(row["usd_per_hour"]),
+            money(row["usd_per_month"]),
+            str(row["basis"]),
+            str(row["price_date"]),
+        )
         for row in found["rows"]
     ]
     put(table((by, "per hour", "per month", "basis", "prices of"), rows, right="per hour,per month"))

@@ -9,7 +9,9 @@ import typer
 
 from agent.cli.complaint import Complaint
 
-Scale = Annotated[float, typer.Option(help="Divide every duration of the rule pages by this; never the scrape interval.")]
+Scale = Annotated[
+    float, typer.Option(help="Divide every duration of the rule pages by this; never the scrape interval.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,15 +25,21 @@ def register(app: typer.Typer) -> None:
 def _up(
     brokers: Annotated[int, typer.Option(min=1, max=64, help="How many brokers.")] = 3,
     directory: Annotated[Path, typer.Option("--dir", help="Where everything is kept.")] = Path("streampilot-data"),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Kafka port of the first broker; 0 for free ones.")] = 9092,
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port of the first broker; 0 for free ones.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Kafka port of the first broker; 0 for free ones.")
+    ] = 9092,
+    http_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="HTTP port of the first broker; 0 for free ones.")
+    ] = 0,
     agent_port: Annotated[int, typer.Option(min=0, max=65535, help="The agent's HTTP port; 0 for a free one.")] = 8099,
     no_agent: Annotated[bool, typer.Option("--no-agent", help="Brokers only.")] = False,
     objects: Annotated[str, typer.Option(help="Object store URL (default: file://DIR/objects).")] = "",
     wal: Annotated[str, typer.Option(help="WAL URL (default: file://DIR/wal/ID); a file URL gets /ID added.")] = "",
     metadata: Annotated[str, typer.Option(help="Metadata URL (default: sqlite://DIR/metadata.db).")] = "",
     zones: Annotated[str, typer.Option(help="Zones, given to the brokers in turn.")] = "zone-a,zone-b,zone-c",
-    zone_cidrs: Annotated[str, typer.Option("--zone-cidrs", help="CIDR=ZONE,... by which clients' zones are known.")] = "",
+    zone_cidrs: Annotated[
+        str, typer.Option("--zone-cidrs", help="CIDR=ZONE,... by which clients' zones are known.")
+    ] = "",
     cluster: Annotated[str, typer.Option(help="The cluster's name.")] = "local",
     restart: Annotated[bool, typer.Option("--restart", help="Start a broker again when it dies.")] = False,
     time_scale: Scale = 1.0,

@@ -21,7 +21,13 @@ def _load(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     was, will = before["broker_bytes_per_s"], after["broker_bytes_per_s"]
     top = max([*was.values(), *will.values(), 1.0])
     rows = [
-        (broker, rate(was.get(broker, 0.0)), _bar(was.get(broker, 0.0), top), rate(will.get(broker, 0.0)), _bar(will.get(broker, 0.0), top))
+        (
+            broker,
+            rate(was.get(broker, 0.0)),
+            _bar(was.get(broker, 0.0), top),
+            rate(will.get(broker, 0.0)),
+            _bar(will.get(broker, 0.0), top),
+        )
         for broker in sorted({*was, *will}, key=_numerically)
     ]
     text = table(("broker", "written", "before", "predicted", "after"), rows, right="written,predicted")
@@ -39,8 +45,16 @@ def _numerically(name: str) -> tuple[int, str]:
 
 def _moves(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     was, will = before["assignment"], after["assignment"]
-    moves = [(name, _owners(was.get(name)), _owners(will.get(name))) for name in sorted({*was, *will}) if was.get(name) != will.get(name)]
-    return table(("partition", "replicas now", "replicas then"), moves).splitlines() if moves else ["no assignment changes"]
+    moves = [
+        (name, _owners(was.get(name)), _owners(will.get(name)))
+        for name in sorted({*was, *will})
+        if was.get(name) != will.get(name)
+    ]
+    return (
+        table(("partition", "replicas now", "replicas then"), moves).splitlines()
+        if moves
+        else ["no assignment changes"]
+    )
 
 
 def _owners(replicas: list[int] | None) -> str:
@@ -54,8 +68,10 @@ def _money(plan: dict[str, Any]) -> list[str]:
 
 def _words(plan: dict[str, Any]) -> list[str]:
     lines = [f"risk: {plan['risk']}", f"expires: {plan['expires_at']}", f"steps: {len(plan['steps'])}"]
-    for step in plan["steps"]:
-        lines.append(f"  {step['n']}. {step['action']} {step['target']}  [{step['step_class']}, {step['state']}]")
+    lines += [
+        f"  {step['n']}. {step['action']} {step['target']}  [{step['step_class']}, {step['state']}]"
+        for step in plan["steps"]
+    ]
     commands = [command for step in plan["steps"] for command in step["commands"]]
     if commands:
         lines += ["", "or run it yourself:", *(f"  {command}" for command in commands)]

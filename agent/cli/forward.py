@@ -16,9 +16,9 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 def register(app: typer.Typer) -> None:
     """Adds `broker`, `tui` and `demo`."""
     app.command("broker", context_settings=_PASS_ON, help="Run one broker alone.")(_broker)
-    app.command("demo", context_settings=_PASS_ON, help="A live cluster with planted problems, diagnosed and repaired.")(
-        _demo
-    )
+    app.command(
+        "demo", context_settings=_PASS_ON, help="A live cluster with planted problems, diagnosed and repaired."
+    )(_demo)
     app.command("tui", help="The screen: brokers, findings, plans, chat.")(_tui)
 
 

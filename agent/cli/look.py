@@ -24,7 +24,9 @@ def _inspect(
     bill: Annotated[str, typer.Option(help="FOCUS bill: a file or a directory.")] = "",
     cluster: Annotated[str, typer.Option(help="The cluster's name in resource ids.")] = "",
     config: Annotated[str, typer.Option(help="streampilot.toml (default: the one in this folder, if any).")] = "",
-    seconds: Annotated[float, typer.Option(min=0, max=3600, help="Seconds between the first and the last scrape.")] = 12.0,
+    seconds: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds between the first and the last scrape.")
+    ] = 12.0,
     as_json: AsJson = False,
 ) -> int:
     from agent.cli.inspect import inspect
@@ -57,9 +59,17 @@ def _findings(
 
 def findings_table(risks: list[dict[str, Any]]) -> str:
     """One line a risk, worst first, and its explanation under it."""
-    lines = []
-    for risk in sorted(risks, key=lambda risk: (risk["level"], risk["first_seen"])):
-        lines.append((risk["level"], risk["rule"], risk["resource"], risk["state"], money(risk["latest"]["usd_per_month"]), risk["title"]))
+    lines = [
+        (
+            risk["level"],
+            risk["rule"],
+            risk["resource"],
+            risk["state"],
+            money(risk["latest"]["usd_per_month"]),
+            risk["title"],
+        )
+        for risk in sorted(risks, key=lambda risk: (risk["level"], risk["first_seen"]))
+    ]
     text = table(("level", "rule", "resource", "state", "a month", "title"), lines, right="a month")
     words = [f"{risk['id']}  {risk['resource']}\n  {risk['explanation']}" for risk in risks if risk["explanation"]]
     return "\n".join([text, "", *words]) if words else text

@@ -8,7 +8,9 @@ import typer
 
 from agent.cli.remote import AsJson
 
-rules = typer.Typer(help="The rule pages: list them, read one, run their cases.", no_args_is_help=True, rich_markup_mode=None)
+rules = typer.Typer(
+    help="The rule pages: list them, read one, run their cases.", no_args_is_help=True, rich_markup_mode=None
+)
 Paths = Annotated[list[str], typer.Option("--path", help="A folder or page of your own rules; repeatable.")]
 
 

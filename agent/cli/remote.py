@@ -55,7 +55,9 @@ class Remote:
         try:
             body = answer.json()
         except ValueError:
-            raise Complaint(f"{self.address}{path} answered {answer.status_code}, not JSON", "is it an agent?") from None
+            raise Complaint(
+                f"{self.address}{path} answered {answer.status_code}, not JSON", "is it an agent?"
+            ) from None
         if answer.is_error:
             raise _refusal(answer.status_code, body)
         return body
@@ -71,8 +73,8 @@ def _refusal(status: int, body: Any) -> Complaint:
 def find_token(address: str, token_file: str, *, required: bool) -> str:
     """`STREAMPILOT_TOKEN`, else the file named, else the file that an agent on this machine says it wrote.
 
-    That last one is read only for a loopback agent and sent only when it looks like a token: an address must not be able
-    to make this command hand over some other file.
+    That last one is read only for a loopback agent and sent only when it looks like a token: an address must not be
+    able to make this command hand over some other file.
     """
     if token := os.environ.get("STREAMPILOT_TOKEN", ""):
         return token
@@ -105,5 +107,7 @@ def _read(path: Path) -> str:
         reason = getattr(error, "strerror", None) or "not text"
         raise Complaint(f"cannot read the token {path}: {reason}", "check --token-file and its owner") from None
     if not token.startswith(TOKEN_PREFIX) or not token.isascii() or len(token) > 200:
-        raise Complaint(f"{path} holds no token", f"a token starts with {TOKEN_PREFIX}; point --token-file at DIR/token")
+        raise Complaint(
+            f"{path} holds no token", f"a token starts with {TOKEN_PREFIX}; point --token-file at DIR/token"
+        )
     return token

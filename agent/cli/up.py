@@ -39,7 +39,7 @@ def bring_up(options: UpOptions) -> int:
 def _claim(directory: Path) -> TextIO:
     """One `up` per directory: held by flock, so a killed one leaves nothing behind."""
     path = directory / "up.lock"
-    held = open(path, "a+")
+    held = open(path, "a+")  # noqa: SIM115 - held until the process ends
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -55,7 +55,10 @@ def _claim(directory: Path) -> TextIO:
 
 def _check_ports(options: UpOptions) -> None:
     """Says which port is taken before anything is started."""
-    wanted = {"--port": _range(options.port, options.brokers), "--http-port": _range(options.http_port, options.brokers)}
+    wanted = {
+        "--port": _range(options.port, options.brokers),
+        "--http-port": _range(options.http_port, options.brokers),
+    }
     wanted["--agent-port"] = _range(options.agent_port or 0, 1)
     for flag, ports in wanted.items():
         for port in ports:
@@ -123,7 +126,9 @@ class Cluster:
         await _all_or_raise([child.start(READY_TIMEOUT_S) for child in others])
         for number, child in enumerate(self._brokers):
             child.command = broker_command(options, number, *_ports(child.ready))
-            narrate(f"broker {number} ready: kafka {child.ready['kafka']}, {child.ready['http']}, {child.ready['zone']}")
+            narrate(
+                f"broker {number} ready: kafka {child.ready['kafka']}, {child.ready['http']}, {child.ready['zone']}"
+            )
         if options.agent_port is not None:
             await self._start_agent(options.agent_port)
 

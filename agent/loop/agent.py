@@ -80,11 +80,15 @@ class Agent:
         for risk in now_open.values():
             if risk.id not in self._open:
                 log.info("%s %s on %s", risk.level, risk.rule, risk.resource)
-                self.bus.publish("finding", self._now(), change="opened", id=risk.id, rule=risk.rule, resource=risk.resource)
+                self.bus.publish(
+                    "finding", self._now(), change="opened", id=risk.id, rule=risk.rule, resource=risk.resource
+                )
         for risk in self._open.values():
             if risk.id not in now_open:
                 log.info("closed: %s on %s", risk.rule, risk.resource)
-                self.bus.publish("finding", self._now(), change="closed", id=risk.id, rule=risk.rule, resource=risk.resource)
+                self.bus.publish(
+                    "finding", self._now(), change="closed", id=risk.id, rule=risk.rule, resource=risk.resource
+                )
         self._open = now_open
 
     def _look(self) -> None:

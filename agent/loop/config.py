@@ -1,7 +1,7 @@
 """The agent's configuration: `streampilot.toml`, then the environment, then flags; the later one wins.
 
-The keys are those of docs/architecture.md, "Config". An unknown key is an error that names the nearest known one, because
-a misspelt threshold that is silently ignored is worse than an agent that does not start.
+The keys are those of docs/architecture.md, "Config". An unknown key is an error that names the nearest known one,
+because a misspelt threshold that is silently ignored is worse than an agent that does not start.
 """
 
 from __future__ import annotations
@@ -21,11 +21,36 @@ DEFAULT_LISTEN = "127.0.0.1:8099"
 
 KEYS: dict[str, frozenset[str]] = {
     "agent": frozenset(
-        "dir listen token_file mode scrape_interval memory_limit retention_raw retention_rollup max_disk time_scale "
-        "insecure tls_cert tls_key".split()
+        [
+            "dir",
+            "listen",
+            "token_file",
+            "mode",
+            "scrape_interval",
+            "memory_limit",
+            "retention_raw",
+            "retention_rollup",
+            "max_disk",
+            "time_scale",
+            "insecure",
+            "tls_cert",
+            "tls_key",
+        ]
     ),
     "cluster": frozenset(
-        "name bootstrap_servers command_config kind metrics discovery zones cores instance_type timezone bill".split()
+        [
+            "name",
+            "bootstrap_servers",
+            "command_config",
+            "kind",
+            "metrics",
+            "discovery",
+            "zones",
+            "cores",
+            "instance_type",
+            "timezone",
+            "bill",
+        ]
     ),
     "rules": frozenset({"paths", "disabled", "override"}),
     "mute": frozenset({"resource", "rule", "owner", "reason", "from", "until"}),
@@ -208,7 +233,10 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
     scale = float(agent.get("time_scale", 1.0))
     interval = seconds_of(agent.get("scrape_interval", "5s"), "agent.scrape_interval")
     if scale <= 0 or interval < 0.2:
-        raise Refused(f"time_scale {scale:g} or scrape_interval {interval:g}s is too small", "use at least 0.2s, and a scale above 0")
+        raise Refused(
+            f"time_scale {scale:g} or scrape_interval {interval:g}s is too small",
+            "use at least 0.2s, and a scale above 0",
+        )
     return AgentConfig(
         dir=directory,
         host=host,

@@ -30,7 +30,9 @@ def costs(rows: Sequence[Row], zones: dict[str, str], by: str) -> dict[str, Any]
             continue
         sums[name] += row["usd_per_hour"]
         dates[name] = str(row["price_date"] or "")
-    lines = [_line(name, amount, basis, dates[name]) for name, amount in sorted(sums.items(), key=lambda item: -item[1])]
+    lines = [
+        _line(name, amount, basis, dates[name]) for name, amount in sorted(sums.items(), key=lambda item: -item[1])
+    ]
     if unallocated:
         lines.append(_line("(not allocated)", unallocated, basis, ""))
     hourly = sum(line["usd_per_hour"] for line in lines) if lines else None

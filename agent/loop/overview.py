@@ -54,7 +54,15 @@ def overview(*, brokers: Sequence[Row], load: Sequence[Row], cost: Sequence[Row]
 
 def _broker(id: str, known: Row, load: Row, series: Series) -> dict[str, Any]:
     points = series.of(id)
-    measures = ("bytes_in_per_s", "bytes_out_per_s", "requests_per_s", "cpu_share", "rss_bytes", "connections", "leaders")
+    measures = (
+        "bytes_in_per_s",
+        "bytes_out_per_s",
+        "requests_per_s",
+        "cpu_share",
+        "rss_bytes",
+        "connections",
+        "leaders",
+    )
     return {
         "id": id,
         "zone": known.get("zone"),

@@ -1,4 +1,4 @@
-"""What the agent will not or cannot do: the thing, the number, the next step. Shown as one line, or as one JSON error."""
+"""What the agent will not or cannot do: the thing, the number, the next step; shown as one line, or as JSON."""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ def ensure_token(path: Path) -> str:
 def _read(path: Path) -> str:
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
-        raise Refused(f"{path} has mode {mode:03o}: others may read it", f"chmod 600 {path}, or delete it for a new one")
+        raise Refused(
+            f"{path} has mode {mode:03o}: others may read it", f"chmod 600 {path}, or delete it for a new one"
+        )
     token = path.read_text("utf-8").strip()
     if not token.startswith(TOKEN_PREFIX):
         raise Refused(f"{path} holds no token", "delete it and start the agent again: it makes a new one")
@@ -67,7 +69,9 @@ class Door:
         if origin and urlsplit(origin).netloc != host:
             raise Refused(f"origin {origin} may not call this agent", "open the agent's own address", number=403)
         if (write or not self._open_reads) and not self._knows(authorization):
-            raise Refused("this call needs the token", "send Authorization: Bearer with what DIR/token holds", number=401)
+            raise Refused(
+                "this call needs the token", "send Authorization: Bearer with what DIR/token holds", number=401
+            )
 
     def _check_host(self, host: str) -> None:
         name = urlsplit(f"//{host}").hostname or ""

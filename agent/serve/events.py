@@ -1,4 +1,4 @@
-"""GET /api/events: server-sent events. The kept ones first, then each as it happens, with a comment when it is quiet."""
+"""GET /api/events: server-sent events. the kept ones, then each as it happens, and a comment when all is quiet."""
 
 from __future__ import annotations
 

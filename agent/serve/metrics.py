@@ -13,12 +13,25 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from agent.loop.agent import Agent
 
 NAMES = frozenset(
-    "streampilot_agent_rounds_total streampilot_agent_round_overruns_total streampilot_agent_round_failures_total "
-    "streampilot_agent_round_duration_seconds streampilot_agent_last_round_timestamp_seconds streampilot_findings "
-    "streampilot_findings_usd_per_month streampilot_plans streampilot_plans_usd_per_month streampilot_cost_usd_per_hour "
-    "streampilot_scrape_up streampilot_agent_series streampilot_agent_dropped_samples_total "
-    "streampilot_agent_admin_calls_total streampilot_agent_llm_tokens_total "
-    "streampilot_agent_cpu_seconds_total streampilot_agent_resident_memory_bytes".split()
+    [
+        "streampilot_agent_rounds_total",
+        "streampilot_agent_round_overruns_total",
+        "streampilot_agent_round_failures_total",
+        "streampilot_agent_round_duration_seconds",
+        "streampilot_agent_last_round_timestamp_seconds",
+        "streampilot_findings",
+        "streampilot_findings_usd_per_month",
+        "streampilot_plans",
+        "streampilot_plans_usd_per_month",
+        "streampilot_cost_usd_per_hour",
+        "streampilot_scrape_up",
+        "streampilot_agent_series",
+        "streampilot_agent_dropped_samples_total",
+        "streampilot_agent_admin_calls_total",
+        "streampilot_agent_llm_tokens_total",
+        "streampilot_agent_cpu_seconds_total",
+        "streampilot_agent_resident_memory_bytes",
+    ]
 )
 """Every name this agent exposes: dashboards may use these and the brokers' own, and a test holds them to it."""
 

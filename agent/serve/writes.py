@@ -47,7 +47,9 @@ def router(agent: Agent) -> APIRouter:
     def propose(body: Proposal) -> dict[str, Any]:
         return agent.propose(body.risk or None)
 
-    @routes.post("/api/plans/{id}/approve", summary="Approve: it runs in the background and is verified", status_code=202)
+    @routes.post(
+        "/api/plans/{id}/approve", summary="Approve: it runs in the background and is verified", status_code=202
+    )
     def approve(id: str, body: Decision) -> Any:
         return to_json(agent.approve(id, by=body.by, note=body.note))
 
@@ -63,7 +65,9 @@ def router(agent: Agent) -> APIRouter:
     def ask(body: Question) -> dict[str, Any]:
         return agent.ask(body.question)
 
-    @routes.post("/api/mutes", summary="Silence a rule or a resource until a time, with an owner and a reason", status_code=201)
+    @routes.post(
+        "/api/mutes", summary="Silence a rule or a resource until a time, with an owner and a reason", status_code=201
+    )
     def mute(body: Mute) -> dict[str, Any]:
         return agent.mute(body.model_dump(mode="json"))
 

@@ -1,0 +1,209 @@
+"""The application: a worker reads the agent every second and posts what it saw; the screens only draw.
+
+It survives the agent: what was last seen stays on the screen, the loss is said at the top, and it recovers by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Footer, TabbedContent, TabPane
+
+from tui.client import Client, Declined, Picture, Unreachable
+from tui.messages import Answered, Lost, Said, Seen
+from tui.palette import THEME
+from tui.widgets.brokers import Brokers
+from tui.widgets.chat import Chat
+from tui.widgets.confirm import Confirm
+from tui.widgets.findings import Findings
+from tui.widgets.masthead import Masthead
+from tui.widgets.plans import Plans
+from tui.widgets.throughput import Throughput
+from tui.widgets.tiles import Tiles
+
+DEFAULT_AGENT = "http://127.0.0.1:8099"
+EVERY_S = 1.0
+
+
+class StreampilotApp(App[int]):
+    """Four screens on one agent."""
+
+    TITLE = "streampilot"
+    CSS_PATH = "streampilot.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "open('overview')", "overview"),
+        Binding("2", "open('findings-tab')", "findings"),
+        Binding("3", "open('plans-tab')", "plans"),
+        Binding("4", "open('chat-tab')", "chat"),
+        Binding("p", "propose", "make a plan"),
+        Binding("a", "decide('approve')", "approve"),
+        Binding("r", "decide('rollback')", "roll back"),
+        Binding("x", "decide('reject')", "reject"),
+        Binding("escape", "leave_field", "leave the field", show=False),
+        Binding("q", "quit", "quit"),
+    ]
+
+    def __init__(self, address: str, token: str = "", *, every_s: float = EVERY_S) -> None:
+        super().__init__()
+        self.client = Client(address, token)
+        self.picture: Picture | None = None
+        self._every_s = every_s
+        self._leaving = asyncio.Event()
+        self._drawn = False
+
+    def compose(self) -> ComposeResult:
+        yield Masthead(self.client.address)
+        with TabbedContent(id="tabs"):
+            with TabPane("Overview", id="overview"), Vertical():
+                yield Tiles(id="tiles")
+                yield Throughput()
+                yield Brokers()
+            with TabPane("Findings", id="findings-tab"):
+                yield Findings()
+            with TabPane("Plans", id="plans-tab"):
+                yield Plans()
+            with TabPane("Chat", id="chat-tab"):
+                yield Chat()
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.register_theme(THEME)
+        self.theme = THEME.name
+        self._drawn = True
+        self.run_worker(self._watch(), name="watch", exclusive=True, group="watch")
+
+    async def on_unmount(self) -> None:
+        self._leaving.set()
+        await self.client.close()
+
+    # Workers: they post, and touch no widget
+
+    async def _watch(self) -> None:
+        while not self._leaving.is_set():
+            try:
+                self.post_message(Seen(await self.client.picture()))
+            except (Unreachable, Declined) as problem:
+                self.post_message(Lost(str(problem)))
+            try:
+                await asyncio.wait_for(self._leaving.wait(), self._every_s)
+            except TimeoutError:
+                continue
+
+    async def _ask(self, question: str) -> None:
+        try:
+            found = await self.client.ask(question)
+        except (Unreachable, Declined) as problem:
+            self.post_message(Answered(str(problem), (), failed=True))
+            return
+        self.post_message(Answered(str(found["text"]), tuple(map(str, found.get("citations", ())))))
+
+    async def _decide(self, plan: str, decision: str) -> None:
+        try:
+            await self.client.decide(plan, decision, getpass.getuser())
+        except (Unreachable, Declined) as problem:
+            self.post_message(Said(str(problem), failed=True))
+            return
+        self.post_message(Said(f"{decision}: {plan}"))
+
+    async def _propose(self, risk: str) -> None:
+        try:
+            found = await self.client.propose(risk)
+        except (Unreachable, Declined) as problem:
+            self.post_message(Said(str(problem), failed=True))
+            return
+        refused = "; ".join(str(refusal["reason"]) for refusal in found["refusals"])
+        self.post_message(Said(refused or f"{len(found['plans'])} plan(s) made: press 3", failed=bool(refused)))
+
+    # What workers said
+
+    def on_seen(self, message: Seen) -> None:
+        self.picture = message.picture
+        main = self.screen_stack[0]
+        main.query_one(Masthead).show(message.picture)
+        main.query_one(Tiles).show(message.picture)
+        main.query_one(Throughput).show(message.picture)
+        main.query_one(Brokers).show(message.picture)
+        main.query_one(Findings).show(message.picture)
+        main.query_one(Plans).show(message.picture)
+        self.refresh_bindings()
+
+    def on_lost(self, message: Lost) -> None:
+        self.screen_stack[0].query_one(Masthead).show_lost(message.reason)
+
+    def on_answered(self, message: Answered) -> None:
+        self.screen_stack[0].query_one(Chat).answer(message.text, message.citations, failed=message.failed)
+
+    def on_said(self, message: Said) -> None:
+        self.notify(message.text, severity="error" if message.failed else "information", timeout=6)
+
+    def on_chat_asked(self, message: Chat.Asked) -> None:
+        self.run_worker(self._ask(message.question), group="ask", exclusive=True)
+
+    # Keys
+
+    def action_open(self, tab: str) -> None:
+        self.query_one("#tabs", TabbedContent).active = tab
+        first = {"overview": "#brokers", "findings-tab": "#findings", "plans-tab": "#plans", "chat-tab": "#question"}
+        self.query_one(first[tab]).focus()
+
+    def action_leave_field(self) -> None:
+        self.set_focus(None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing on this screen are not offered."""
+        if not self._drawn or action not in {"decide", "propose"}:
+            return True
+        tab = self.query_one("#tabs", TabbedContent).active
+        if action == "propose":
+            return tab == "findings-tab"
+        plan = self.query_one(Plans).chosen
+        states = {"approve": {"proposed"}, "reject": {"proposed"}, "rollback": {"verified", "failed"}}
+        return tab == "plans-tab" and plan is not None and plan.state in states[str(parameters[0])]
+
+    def action_propose(self) -> None:
+        risk = self.query_one(Findings).chosen
+        if risk:
+            self.run_worker(self._propose(risk.id), group="act", exclusive=True)
+
+    def action_decide(self, decision: str) -> None:
+        plan = self.query_one(Plans).chosen
+        if plan is None:
+            return
+        moves = f"{len(plan.steps)} step(s) on {plan.cluster}"
+        words = {
+            "approve": (
+                f"Approve “{plan.title}”?",
+                f"{moves}. It runs now, is verified on fresh samples, and can be rolled back.",
+            ),
+            "rollback": (f"Roll back “{plan.title}”?", f"{moves}. The exact state from before is restored."),
+            "reject": (f"Reject “{plan.title}”?", "It will not run."),
+        }
+        self.push_screen(Confirm(*words[decision]), self._when_sure(plan.id, decision))
+
+    def _when_sure(self, plan: str, decision: str) -> Callable[[bool | None], None]:
+        def decided(sure: bool | None) -> None:
+            if sure:
+                self.run_worker(self._decide(plan, decision), group="act", exclusive=True)
+
+        return decided
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`streampilot tui [--agent URL] [--token-file FILE]`."""
+    parser = argparse.ArgumentParser(prog="streampilot tui", description="The screen on a running agent.")
+    parser.add_argument("--agent", default=os.environ.get("STREAMPILOT_AGENT", DEFAULT_AGENT), help="its address")
+    options = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    if not sys.stdout.isatty():
+        sys.stderr.write("streampilot: the TUI needs a terminal; use streampilot findings, plan and ask instead\n")
+        return 2
+    return StreampilotApp(options.agent, os.environ.get("STREAMPILOT_TOKEN", "")).run() or 0

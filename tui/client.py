@@ -1,0 +1,91 @@
+"""The agent, over HTTP. Every failure becomes one `Unreachable` or `Declined`, with the words to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from agent.model.codec import from_json
+from agent.model.finding import Risk, Silence
+from agent.model.plan import Plan
+
+TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 120.0
+
+
+class Unreachable(Exception):
+    """No agent answers; it may come back."""
+
+
+class Declined(Exception):
+    """The agent answered, and said no."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """All that the screens show, read together."""
+
+    status: dict[str, Any]
+    overview: dict[str, Any]
+    risks: tuple[Risk, ...]
+    silences: tuple[Silence, ...]
+    plans: tuple[Plan, ...]
+
+
+class Client:
+    """One agent."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self.address = address.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.AsyncClient(base_url=self.address, headers=headers, timeout=TIMEOUT_S)
+
+    async def picture(self) -> Picture:
+        """Everything, once."""
+        status = await self._call("GET", "/api/status")
+        overview = await self._call("GET", "/api/overview")
+        try:
+            return Picture(
+                status=status,
+                overview=overview,
+                risks=tuple(from_json(Risk, item) for item in await self._call("GET", "/api/findings")),
+                silences=tuple(from_json(Silence, item) for item in await self._call("GET", "/api/silences")),
+                plans=tuple(from_json(Plan, item) for item in await self._call("GET", "/api/plans")),
+            )
+        except ValueError as error:
+            raise Unreachable(f"{self.address} speaks another version: {error}") from error
+
+    async def decide(self, plan: str, decision: str, person: str) -> None:
+        """`approve`, `reject` or `rollback`."""
+        await self._call("POST", f"/api/plans/{plan}/{decision}", {"by": person, "note": f"{decision} in the TUI"})
+
+    async def propose(self, risk: str) -> dict[str, Any]:
+        """Plans for one risk, and the refusals."""
+        found: dict[str, Any] = await self._call("POST", "/api/plans", {"risk": risk}, ANSWER_TIMEOUT_S)
+        return found
+
+    async def ask(self, question: str) -> dict[str, Any]:
+        """An answer with its citations."""
+        found: dict[str, Any] = await self._call("POST", "/api/ask", {"question": question}, ANSWER_TIMEOUT_S)
+        return found
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S
+    ) -> Any:
+        try:
+            answer = await self._http.request(method, path, json=body, timeout=timeout_s)
+            data = answer.json()
+        except httpx.TimeoutException:
+            raise Unreachable(f"{self.address} did not answer within {timeout_s:.0f} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise Unreachable(f"no agent answers at {self.address} ({error})") from None
+        if answer.is_error:
+            problem = data.get("error", {}) if isinstance(data, dict) else {}
+            said = problem.get("what", f"the agent answered {answer.status_code}")
+            raise Declined(f"{said}; {problem['next']}" if problem.get("next") else str(said))
+        return data
