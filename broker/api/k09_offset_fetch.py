@@ -1,0 +1,105 @@
+"""OffsetFetch (9), versions 1 to 10: what a group has committed; of many groups from 8 on; by topic id from 10 on.
+
+`require_stable` asks to hide offsets that an open transaction may still change: there are none.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from broker.api.context import Context
+from broker.api.k08_offset_commit import unknown
+from broker.api.registry import register
+from broker.errors import NONE, KafkaError
+from broker.metadata.image import Image
+from broker.metadata.rows import OffsetRow
+from broker.wire.encoder import Fields
+
+_NO_OFFSET = -1
+Offsets = Mapping[tuple[UUID, int], OffsetRow]
+
+
+@register(
+    key=9,
+    name="OffsetFetch",
+    versions=(1, 10),
+    failed=lambda request, version, code: _failed(request, version, code),
+)
+async def offset_fetch(context: Context, request: Any, version: int) -> Fields:
+    """Each group by itself: one that has another coordinator does not fail the rest."""
+    if version >= 8:
+        return {"groups": [await _group(context, asked, version) for asked in request.groups]}
+    return await _group(context, request, version)
+
+
+async def _group(context: Context, asked: Any, version: int) -> Fields:
+    try:
+        offsets: Offsets = await context.groups.offsets(asked.group_id)
+    except KafkaError as error:
+        return _group_failed(asked, version, error.code)
+    image: Image = context.metadata.image
+    topics = _everything(image, offsets) if asked.topics is None else _asked(image, asked.topics, offsets, version)
+    return {"group_id": asked.group_id, "topics": topics}
+
+
+def _everything(image: Image, offsets: Offsets) -> list[Fields]:
+    """All the group has, without topics that were deleted since."""
+    found: defaultdict[UUID, list[Fields]] = defaultdict(list)
+    for (topic_id, index), row in sorted(offsets.items()):
+        found[topic_id].append(_partition(index, row))
+    return [
+        {"name": topic.name, "topic_id": topic.id, "partitions": partitions}
+        for topic_id, partitions in found.items()
+        if (topic := image.by_id.get(topic_id)) is not None
+    ]
+
+
+def _asked(image: Image, topics: Any, offsets: Offsets, version: int) -> list[Fields]:
+    answer: list[Fields] = []
+    for asked in topics:
+        name = asked.topic_id if version >= 10 else asked.name
+        topic = image.topic(name) if name is not None else None
+        if topic is None and version >= 10:
+            answer.append(_same_code(asked, version, unknown(version)))
+            continue
+        partitions = [
+            _partition(index, offsets.get((topic.id, index)) if topic is not None else None)
+            for index in asked.partition_indexes
+        ]
+        answer.append({"name": name, "topic_id": name, "partitions": partitions})
+    return answer
+
+
+def _partition(index: int, row: OffsetRow | None) -> Fields:
+    if row is None:
+        return {"partition_index": index, "committed_offset": _NO_OFFSET, "metadata": ""}
+    return {
+        "partition_index": index,
+        "committed_offset": row.offset,
+        "committed_leader_epoch": row.leader_epoch,
+        "metadata": row.metadata,
+    }
+
+
+def _failed(request: Any, version: int, code: int) -> Fields:
+    if version >= 8:
+        return {"groups": [_group_failed(asked, version, code) for asked in request.groups]}
+    return _group_failed(request, version, code)
+
+
+def _group_failed(asked: Any, version: int, code: int) -> Fields:
+    """From version 2 on the error stands once; in version 1 only partitions have room for it."""
+    topics = [_same_code(topic, version, code) for topic in asked.topics or ()] if version < 8 else []
+    return {"group_id": asked.group_id, "error_code": code, "topics": topics}
+
+
+def _same_code(asked: Any, version: int, code: int) -> Fields:
+    name = asked.topic_id if version >= 10 else asked.name
+    partitions = [
+        {"partition_index": index, "committed_offset": _NO_OFFSET, "metadata": "", "error_code": code or NONE}
+        for index in asked.partition_indexes
+    ]
+    return {"name": name, "topic_id": name, "partitions": partitions}

@@ -1,0 +1,44 @@
+"""FindCoordinator (10), versions 0 to 6: which broker coordinates a group; of many groups from 4 on.
+
+Deviation: transactions and share groups are not served; asking for their coordinator is refused with INVALID_REQUEST.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.api.context import Context
+from broker.api.registry import register
+from broker.errors import CoordinatorNotAvailable, InvalidRequest, KafkaError
+from broker.metadata.image import Image
+from broker.wire.encoder import Fields
+
+_GROUP = 0
+_NOBODY: Fields = {"node_id": -1, "host": "", "port": -1}
+
+
+@register(key=10, name="FindCoordinator", versions=(0, 6))
+async def find_coordinator(context: Context, request: Any, version: int) -> Fields:
+    """The owner of the group's partition, at the address of the listener the client came through."""
+    kind = getattr(request, "key_type", _GROUP)
+    if version < 4:
+        return _coordinator(context, request.key, kind)
+    return {"coordinators": [_coordinator(context, key, kind) for key in request.coordinator_keys]}
+
+
+def _coordinator(context: Context, key: str, kind: int) -> Fields:
+    try:
+        if kind != _GROUP:
+            raise InvalidRequest("only groups have coordinators here; transactions are not served yet")
+        return {"key": key, **_address(context, context.groups.home_of(key).owner)}
+    except KafkaError as error:
+        return {"key": key, "error_code": error.code, "error_message": error.message, **_NOBODY}
+
+
+def _address(context: Context, broker_id: int) -> Fields:
+    image: Image = context.metadata.image
+    broker = image.brokers.get(broker_id)
+    address = broker.listeners.get(context.connection.listener) if broker is not None and broker.alive else None
+    if address is None:
+        raise CoordinatorNotAvailable(f"broker {broker_id} is not reachable through {context.connection.listener}")
+    return {"node_id": broker_id, "host": address[0], "port": address[1]}

@@ -1,0 +1,144 @@
+"""What the group APIs ask of a coordinator, whatever the version on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+from broker.clock import Clock
+from broker.errors import GroupIdNotFound, InvalidSessionTimeout, NonEmptyGroup, UnknownMemberId
+from broker.groups import membership
+from broker.groups.group import Group
+from broker.groups.settings import GroupSettings
+from broker.groups.shapes import CommitRequest, GroupView, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest
+from broker.groups.shard import Entry, Shard
+from broker.groups.shards import Shards, retriable
+from broker.groups.state import GroupState
+from broker.metadata import Metadata
+from broker.metadata.image import Partition
+from broker.metadata.rows import OffsetRow
+
+OffsetKey = tuple[UUID, int]
+"""A partition by the identity that outlives its topic's name (law 10)."""
+
+
+class GroupCoordinator:
+    """Joins, syncs, heartbeats, leaves, offsets of the groups this broker coordinates. One per broker."""
+
+    def __init__(
+        self, *, metadata: Metadata, clock: Clock, broker_id: int, settings: GroupSettings, new_id: Callable[[], str]
+    ) -> None:
+        self.settings = settings
+        self._metadata = metadata
+        self._new_id = new_id
+        self._shards = Shards(
+            metadata=metadata, clock=clock, broker_id=broker_id, initial_delay_s=settings.initial_delay_s
+        )
+
+    async def start(self) -> None:
+        """Begins to watch sessions and ownership."""
+        await self._shards.start()
+
+    async def stop(self) -> None:
+        """Sends everyone who is parked to the next coordinator."""
+        await self._shards.stop()
+
+    def home_of(self, group_id: str) -> Partition:
+        """The partition whose owner coordinates the group; CoordinatorNotAvailable while nobody owns it."""
+        return self._shards.home_of(group_id)
+
+    async def join(self, request: JoinRequest) -> JoinAnswer:
+        """Parks until the group's next generation begins."""
+        lowest, highest = self.settings.min_session_s, self.settings.max_session_s
+        if not lowest <= request.session_timeout_s <= highest:
+            raise InvalidSessionTimeout(f"{request.session_timeout_s:g} s is outside {lowest:g} to {highest:g} s")
+        if request.member_id:
+            shard, entry = await self._member_entry(request.group_id, request.member_id)
+        else:
+            shard, entry = await self._shards.entry_or_new(request.group_id)
+        fresh_id = f"{request.instance_id or request.client_id}-{self._new_id()}"
+        size = self.settings.max_size
+
+        def act(group: Group, now: float, ticket: int) -> None:
+            membership.join(group, request, ticket, now, new_id=fresh_id, max_size=size)
+
+        answer = await self._shards.park(shard, entry, act)
+        if not isinstance(answer, JoinAnswer):
+            raise TypeError("a join was answered with a sync")
+        return answer
+
+    async def sync(self, request: SyncRequest) -> SyncAnswer:
+        """Parks until the leader has brought the assignment."""
+        shard, entry = await self._member_entry(request.group_id, request.member_id)
+        answer = await self._shards.park(shard, entry, lambda group, now, ticket: group.sync(request, ticket, now))
+        if not isinstance(answer, SyncAnswer):
+            raise TypeError("a sync was answered with a join")
+        return answer
+
+    async def heartbeat(self, group_id: str, member_id: str, instance_id: str | None, generation: int) -> None:
+        """A sign of life, or the error that tells the member what to do."""
+        shard, entry = await self._member_entry(group_id, member_id)
+        await self._shards.step(
+            shard, entry, lambda group, now: group.heartbeat(member_id, instance_id, generation, now)
+        )
+
+    async def leave(self, group_id: str, member_id: str, instance_id: str | None) -> str:
+        """A member goes; its id is returned."""
+        shard, entry = await self._member_entry(group_id, member_id)
+        return await self._shards.step(
+            shard, entry, lambda group, now: membership.leave(group, member_id, instance_id, now)
+        )
+
+    async def commit(self, request: CommitRequest, offsets: Mapping[OffsetKey, OffsetRow]) -> None:
+        """Makes offsets durable. A group that nobody joined may be written by anyone who gives no generation."""
+        if request.generation >= 0 or request.member_id:
+            shard, entry = await self._member_entry(request.group_id, request.member_id)
+        else:
+            shard, entry = await self._shards.entry_or_new(request.group_id)
+
+        def check(group: Group, now: float) -> None:
+            group.check_commit(request.member_id, request.instance_id, request.generation, now)
+            if not entry.stored:
+                group.must_store()
+
+        await self._shards.step(shard, entry, check)
+        if offsets:
+            async with retriable():
+                await self._metadata.commit_offsets(request.group_id, offsets, coordinator=shard.coordinator)
+
+    async def offsets(self, group_id: str) -> Mapping[OffsetKey, OffsetRow]:
+        """Everything the group has committed; nothing for a group that does not exist."""
+        await self._shards.shard(group_id)
+        async with retriable():
+            return await self._metadata.fetch_offsets(group_id)
+
+    async def describe(self, group_id: str) -> GroupView:
+        """The group as it is now; GroupIdNotFound where there is none."""
+        _, entry = await self._shards.entry(group_id)
+        if entry is None:
+            raise GroupIdNotFound(f"group {group_id} does not exist")
+        return entry.group.view()
+
+    async def groups(self) -> list[GroupView]:
+        """Every group this broker coordinates."""
+        shards = await self._shards.mine()
+        return [entry.group.view() for shard in shards for entry in shard.groups.values() if entry.stored]
+
+    async def delete(self, group_id: str) -> None:
+        """Forgets an empty group and its offsets."""
+        shard, entry = await self._shards.entry(group_id)
+        if entry is None:
+            raise GroupIdNotFound(f"group {group_id} does not exist")
+        async with entry.lock:
+            if entry.group.state is not GroupState.EMPTY or entry.group.pending:
+                raise NonEmptyGroup(f"group {group_id} has members: stop them first")
+            async with retriable():
+                await self._metadata.delete_group(group_id, coordinator=shard.coordinator)
+            entry.group.go(GroupState.DEAD)
+            shard.groups.pop(group_id, None)
+
+    async def _member_entry(self, group_id: str, member_id: str) -> tuple[Shard, Entry]:
+        shard, entry = await self._shards.entry(group_id)
+        if entry is None:
+            raise UnknownMemberId(f"{member_id or 'a member without id'} is not in group {group_id}")
+        return shard, entry

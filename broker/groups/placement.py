@@ -1,0 +1,20 @@
+"""Which partition of `__consumer_offsets` a group lives on: Kafka's own hash, since clients and tools know it."""
+
+from __future__ import annotations
+
+_INT_MIN = -(2**31)
+
+
+def java_hash(text: str) -> int:
+    """Java's `String.hashCode`: over UTF-16 code units, in signed 32 bits."""
+    value = 0
+    units = text.encode("utf-16-be", "surrogatepass")
+    for high, low in zip(units[::2], units[1::2], strict=True):
+        value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
+    return value - 2**32 if value >= 2**31 else value
+
+
+def partition_of(group_id: str, partitions: int) -> int:
+    """The group's partition. Kafka's `Utils.abs` maps the smallest integer, which has no absolute value, to 0."""
+    value = java_hash(group_id)
+    return 0 if value == _INT_MIN else abs(value) % partitions

@@ -1,0 +1,36 @@
+"""The limits of groups, under Kafka's names and with Kafka's defaults where it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSettings:
+    initial_delay_s: float = 3.0
+    """`group.initial.rebalance.delay.ms`: how long an empty group waits for members before its first generation."""
+    min_session_s: float = 6.0
+    max_session_s: float = 1800.0
+    max_size: int = 1000
+    """`group.max.size`. Kafka has no limit; nothing here is unbounded (law 12)."""
+    max_metadata_bytes: int = 4096
+    """`offset.metadata.max.bytes`: what a client may attach to a committed offset."""
+
+    @classmethod
+    def of(cls, configs: Mapping[str, str]) -> GroupSettings:
+        """From `--config key=value`. Raises ValueError on what is no number."""
+        return cls(
+            initial_delay_s=_number(configs, "group.initial.rebalance.delay.ms", 3000) / 1000,
+            min_session_s=_number(configs, "group.min.session.timeout.ms", 6000) / 1000,
+            max_session_s=_number(configs, "group.max.session.timeout.ms", 1_800_000) / 1000,
+            max_size=_number(configs, "group.max.size", 1000),
+            max_metadata_bytes=_number(configs, "offset.metadata.max.bytes", 4096),
+        )
+
+
+def _number(configs: Mapping[str, str], name: str, default: int) -> int:
+    text = configs.get(name, str(default))
+    if not text.isdecimal():
+        raise ValueError(f"{name}={text} is no whole number: give milliseconds, bytes or a count, such as {default}")
+    return int(text)

@@ -1,0 +1,127 @@
+"""Everything the API layer counts, in plain dicts. One instance per broker, on its event loop.
+
+1. A client's zone is resolved once per (client id, address, learned zone) and cached; the cache is bounded.
+2. At most 500 client ids have series of their own; later ones share `other`.
+3. Bytes of a client whose zone is unknown are in no cross-zone counter, not even as zero.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Protocol
+
+from broker.clock import Clock
+from broker.telemetry.quantiles import Durations
+from broker.telemetry.zones import Networks, client_zone
+
+MAX_CLIENTS = 500
+OTHER = "other"
+_MAX_CACHED = 5_000
+
+
+class Client(Protocol):
+    """What the counters need to know of a connection."""
+
+    client_id: str
+    peer: str
+    software_name: str
+    zone: str | None
+
+
+class Counters:
+    """The broker's counters; `broker.api.registry.Meter` is the part that handlers see."""
+
+    def __init__(self, *, clock: Clock, zone: str | None, networks: Networks = ()) -> None:
+        self._clock = clock
+        self._zone = zone
+        self._networks = networks
+        self._zones: dict[tuple[str, str, str | None], tuple[str, str | None]] = {}
+        self._clients: set[str] = set()
+        self.partition_bytes: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
+        """(topic, partition) -> [bytes in, bytes out]"""
+        self.topic_records: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.requests: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(API, version)"""
+        self.errors: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(API, error)"""
+        self.durations: dict[str, Durations] = {}
+        self.connections: defaultdict[str, int] = defaultdict(int)
+        self.client_bytes: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(client id, direction, zone or "", software)"""
+        self.cross_zone_bytes: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(client id, direction)"""
+        self.client_requests: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(client id, direction)"""
+        self.client_batches: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(client id, codec)"""
+        self.client_batch_bytes: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(client id, codec)"""
+
+    def produced(self, connection: Client, topic: str, index: int, size_bytes: int, records: int, codec: str) -> None:
+        """One batch was acknowledged."""
+        self.partition_bytes[topic, index][0] += size_bytes
+        self.bytes_in += size_bytes
+        self.topic_records[(topic,)] += records
+        client = self._moved(connection, "produce", size_bytes)
+        self.client_batches[client, codec] += 1
+        self.client_batch_bytes[client, codec] += size_bytes
+
+    def fetched(self, connection: Client, topic: str, index: int, size_bytes: int) -> None:
+        """Record bytes of one partition were put into an answer."""
+        self.partition_bytes[topic, index][1] += size_bytes
+        self.bytes_out += size_bytes
+        self._moved(connection, "fetch", size_bytes)
+
+    def request(self, name: str, version: int, seconds: float, error: str | None) -> None:
+        """A request was answered."""
+        self.requests[name, str(version)] += 1
+        if error is not None:
+            self.errors[name, error] += 1
+        now = self._clock.monotonic()
+        durations = self.durations.get(name)
+        if durations is None:
+            durations = self.durations[name] = Durations(now)
+        durations.observe(seconds, now)
+
+    def client_request(self, connection: Client, direction: str) -> None:
+        """A client sent a Produce (`produce`) or a Fetch (`fetch`)."""
+        self.client_requests[self._of(connection)[0], direction] += 1
+
+    def connection(self, listener: str, change: int) -> None:
+        """A client came (1) or went (-1)."""
+        self.connections[listener] += change
+
+    def forget_topics(self, alive: set[str]) -> None:
+        """Series of deleted topics go, so that they do not pile up."""
+        for key in [key for key in self.partition_bytes if key[0] not in alive]:
+            del self.partition_bytes[key]
+        for name in [name for name in self.topic_records if name[0] not in alive]:
+            del self.topic_records[name]
+
+    def _moved(self, connection: Client, direction: str, size_bytes: int) -> str:
+        client, zone = self._of(connection)
+        self.client_bytes[client, direction, zone or "", connection.software_name] += size_bytes
+        if zone is not None and self._zone is not None:
+            self.cross_zone_bytes[client, direction] += size_bytes if zone != self._zone else 0
+        return client
+
+    def _of(self, connection: Client) -> tuple[str, str | None]:
+        """The client's name for series, and its zone."""
+        key = (connection.client_id, connection.peer, connection.zone)
+        known = self._zones.get(key)
+        if known is None:
+            if len(self._zones) >= _MAX_CACHED:
+                self._zones.clear()
+            zone = client_zone(rack=key[2], client_id=key[0], peer=key[1], networks=self._networks)
+            known = self._zones[key] = (self._named(connection.client_id), zone)
+        return known
+
+    def _named(self, client_id: str) -> str:
+        if client_id in self._clients:
+            return client_id
+        if len(self._clients) >= MAX_CLIENTS:
+            return OTHER
+        self._clients.add(client_id)
+        return client_id
