@@ -294,3 +294,21 @@ class TelemetryTooLarge(KafkaError, code=118): ...
 def code_of(error: BaseException) -> int:
     """The Kafka code for any exception: its own, or UNKNOWN_SERVER_ERROR."""
     return error.code if isinstance(error, KafkaError) else UnknownServerError.code
+
+
+def name_of(code: int) -> str:
+    """Kafka's name of a code, as metrics show it: NOT_LEADER_OR_FOLLOWER."""
+    if not _names:
+        _collect_names(KafkaError)
+    return _names.get(code, str(code))
+
+
+_names: dict[int, str] = {}
+
+
+def _collect_names(root: type[KafkaError]) -> None:
+    for error in root.__subclasses__():
+        if "code" in vars(error):
+            words = "".join(f"_{letter}" if letter.isupper() else letter for letter in error.__name__)
+            _names[error.code] = words.lstrip("_").upper()
+        _collect_names(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Protocol
 
 from broker.clock import Clock
@@ -24,13 +23,16 @@ class Meter(Protocol):
     def request(self, name: str, version: int, seconds: float, error: str | None) -> None:
         """A request was answered; `error` is the first Kafka error in it, by name."""
 
+    def client_request(self, connection: ConnectionInfo, direction: str) -> None:
+        """A produce or fetch request came; `direction` is one of the two words."""
+
     def connection(self, listener: str, change: int) -> None:
         """A client came (1) or went (-1)."""
 
 
 @dataclass(kw_only=True, slots=True)
 class ConnectionInfo:
-    """One client connection. It learns: the name from headers, the software from ApiVersions, the zone from Fetch."""
+    """One client connection. It learns: client id from headers, software from ApiVersions, rack from Fetch."""
 
     listener: str
     peer: str
@@ -39,10 +41,7 @@ class ConnectionInfo:
     software_name: str = "unknown"
     software_version: str = "unknown"
     zone: str | None = None
-    """None: unknown, which is not "another zone"."""
-
-
-Networks = tuple[tuple[IPv4Network | IPv6Network, str], ...]
+    """The rack of its Fetch requests; None until it told one. The meter knows the other ways to a zone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,24 +50,12 @@ class Settings:
 
     broker_id: int
     zone: str | None = None
-    zones: Networks = ()
-    """CIDR blocks and the zone of each: the last resort for a client's zone."""
     configs: Mapping[str, str] = field(default_factory=dict)
     """`--config key=value`: broker configs by Kafka's names (broker.configs)."""
     max_frame_bytes: int = 100 * 1024 * 1024
     """Kafka's socket.request.max.bytes."""
     idle_seconds: float = 600.0
     """Kafka's connections.max.idle.ms."""
-
-    def zone_of_address(self, peer: str) -> str | None:
-        """The zone of the first block that holds the address."""
-        if not self.zones:
-            return None
-        try:
-            address = ip_address(peer)
-        except ValueError:
-            return None
-        return next((zone for network, zone in self.zones if address in network), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

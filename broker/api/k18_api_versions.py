@@ -13,8 +13,10 @@ from broker.api.registry import all_apis, register
 from broker.errors import UnsupportedVersion
 from broker.wire.encoder import Fields
 
+KEY = 18
 
-@register(key=18, name="ApiVersions", versions=(0, 4))
+
+@register(key=KEY, name="ApiVersions", versions=(0, 4))
 async def api_versions(context: Context, request: Any, version: int) -> Fields:
     """The list; from version 3 on the client says which software it is."""
     if version >= 3:

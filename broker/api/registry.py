@@ -49,6 +49,8 @@ class Api:
     decode: Decoder
     encode: Encoder
     failed: Failed
+    drop_when_gone: bool
+    """Whether the handler is cancelled when its client hangs up: only for what waits long and changes nothing."""
 
     def flexible_request_header(self, version: int) -> bool:
         return shape(self.key, version).flexible_request_header
@@ -69,6 +71,7 @@ def register(
     decoder: Decoder | None = None,
     encoder: Encoder | None = None,
     failed: Failed | None = None,
+    drop_when_gone: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Makes the decorated coroutine the handler of an API key, for versions low to high, both included."""
 
@@ -91,6 +94,7 @@ def register(
             decode=decoder or decode_with_kio,
             encode=encoder or encode_with_kio,
             failed=failed or only_error_code,
+            drop_when_gone=drop_when_gone,
         )
         return handle
 

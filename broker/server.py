@@ -1,0 +1,358 @@
+"""The broker's sockets: requests in, answers out, for every client that may be a stranger.
+
+Laws: 1. answers leave in the order of their requests, though requests run at the same time (a Produce waits for the
+disk while the next is already being appended). 2. A client that sends faster than it is served is not read any more;
+nor is anyone while too many bytes are in flight. 3. A bad frame closes its own connection with one line, and nothing
+else. 4. What a handler throws is answered and told in one line; the connection lives on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from broker.api import k18_api_versions
+from broker.api.context import ConnectionInfo, Context, Settings
+from broker.api.registry import Api, Chunks, find
+from broker.clock import Clock
+from broker.errors import KafkaError, MalformedFrame, code_of, name_of
+from broker.wire.cursor import I32, Cursor
+from broker.wire.frames import FrameReader
+from broker.wire.headers import RequestHeader, read_request_header, response_header
+
+log = logging.getLogger(__name__)
+
+_SWEEP_SECONDS = 5.0
+_STOP_SECONDS = 2.0
+_MAX_IN_FLIGHT = 64
+"""Requests of one connection at the same time; librdkafka sends as many as it likes."""
+_MAX_IN_FLIGHT_BYTES = 256 * 1024 * 1024
+"""Request bytes of all connections together."""
+_WRITE_HIGH_BYTES = 1024 * 1024
+_FRAME_SECONDS = 30.0
+_SLOWEST_BYTES_PER_S = 16 * 1024
+_MAX_CLIENT_ID = 256
+
+Connect = Callable[[ConnectionInfo], Context]
+"""Gives a new connection its world."""
+
+
+class Server:
+    """Listens for Kafka clients. `connect` makes the context of each connection."""
+
+    def __init__(self, connect: Connect, settings: Settings, clock: Clock) -> None:
+        self._connect = connect
+        self._settings = settings
+        self._clock = clock
+        self._listeners: list[asyncio.Server] = []
+        self._peers = _Peers()
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def listen(self, listener: str, host: str, port: int) -> tuple[str, int]:
+        """Opens one listener; OSError when the port is taken. Returns the address it got, port 0 resolved."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: self._connection(listener), host or None, port, backlog=512)
+        self._listeners.append(server)
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep())
+        bound: tuple[str, int] = server.sockets[0].getsockname()[:2]
+        return bound
+
+    async def stop(self) -> None:
+        """Takes no more clients, lets what is in flight be answered for a moment, then hangs up."""
+        for server in self._listeners:
+            server.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._peers.stopping = True
+        for connection in tuple(self._peers.connections):
+            connection.stop_reading()
+        deadline = self._clock.monotonic() + _STOP_SECONDS
+        while any(each.busy for each in self._peers.connections) and self._clock.monotonic() < deadline:
+            await self._clock.sleep(0.01)
+        for connection in tuple(self._peers.connections):
+            connection.abort()
+
+    def _connection(self, listener: str) -> Connection:
+        return Connection(listener, self._connect, self._settings, self._clock, self._peers)
+
+    async def _sweep(self) -> None:
+        """Hangs up on those who say nothing for long, or a frame too slowly."""
+        while True:
+            await self._clock.sleep(_SWEEP_SECONDS)
+            now = self._clock.monotonic()
+            for connection in tuple(self._peers.connections):
+                connection.close_if_idle(now)
+
+
+class _Slot:
+    """One request under way; its place in the queue is its answer's place on the wire."""
+
+    __slots__ = ("chunks", "done", "size_bytes", "task")
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.done = False
+        self.chunks: Chunks | None = None
+        """The answer, frame length and header included; None when none is sent."""
+        self.task: asyncio.Task[None] | None = None
+        """Only when it may be cancelled because its client went."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client's socket."""
+
+    def __init__(self, listener: str, connect: Connect, settings: Settings, clock: Clock, peers: _Peers) -> None:
+        self._listener = listener
+        self._connect = connect
+        self._clock = clock
+        self._peers = peers
+        self._idle_seconds = settings.idle_seconds
+        self._reader = FrameReader(settings.max_frame_bytes)
+        self._slots: deque[_Slot] = deque()
+        self._waiting: deque[memoryview] = deque()
+        """Frames that came in one read with others and are beyond the bound."""
+        self._in_flight_bytes = 0
+        self._reading = True
+        self._writable = True
+        self._last_seen = clock.monotonic()
+        self._frame_since: float | None = None
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._slots)
+
+    # -- the transport's side ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self._context = self._connect(ConnectionInfo(listener=self._listener, peer=str(peer[0]) if peer else "unknown"))
+        no_delay(transport)
+        transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
+        self._peers.connections.add(self)
+        self._context.meter.connection(self._listener, 1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._peers.connections.discard(self)
+        self._context.meter.connection(self._listener, -1)
+        self._waiting.clear()
+        for slot in self._slots:
+            if slot.task is not None:
+                slot.task.cancel()
+        self._slots.clear()
+        self._peers.release(self._in_flight_bytes)
+        self._in_flight_bytes = 0
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._reader.buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._last_seen = self._clock.monotonic()
+        try:
+            frames = self._reader.received(nbytes)
+            self._waiting.extend(frames)
+            self._begin_waiting()
+        except MalformedFrame as fault:
+            self._hang_up(fault)
+            return
+        if not self._reader.declared_bytes:
+            self._frame_since = None
+        elif frames or self._frame_since is None:
+            self._frame_since = self._last_seen
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._flush()
+        self.go_on()
+
+    # -- bounds --------------------------------------------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Takes up what waited for room."""
+        try:
+            self._begin_waiting()
+        except MalformedFrame as fault:
+            self._hang_up(fault)
+
+    def _has_room(self) -> bool:
+        return self._writable and len(self._slots) < _MAX_IN_FLIGHT and not self._peers.full
+
+    def _regulate(self) -> None:
+        """Reads the socket exactly while there is room for another request."""
+        wanted = self._has_room() and not self._waiting and not self._peers.stopping
+        if wanted == self._reading or self._transport.is_closing():
+            return
+        self._reading = wanted
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def stop_reading(self) -> None:
+        self._waiting.clear()
+        self._regulate()
+
+    def close_if_idle(self, now: float) -> None:
+        """Hangs up when a frame is slower than `_SLOWEST_BYTES_PER_S`, or nothing was asked for `idle_seconds`."""
+        if self._frame_since is not None:
+            patience = _FRAME_SECONDS + self._reader.declared_bytes / _SLOWEST_BYTES_PER_S
+            if self._reading and now - self._frame_since > patience:
+                self._hang_up(
+                    MalformedFrame(f"a frame of {self._reader.declared_bytes} bytes took over {patience:.0f} s")
+                )
+        elif not self._slots and now - self._last_seen > self._idle_seconds:
+            self._transport.close()
+
+    def _hang_up(self, fault: MalformedFrame) -> None:
+        if not self._transport.is_closing():
+            info = self._context.connection
+            log.warning("hung up on %s (client id %.64r): %.200s", info.peer, info.client_id, fault)
+            self._transport.abort()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def _begin_waiting(self) -> None:
+        while self._waiting and self._has_room() and not self._transport.is_closing():
+            self._begin(self._waiting.popleft())
+        self._regulate()
+
+    def _begin(self, frame: memoryview) -> None:
+        header = read_request_header(frame)
+        api = find(header.key)
+        slot = _Slot(len(frame))
+        if header.client_id is not None and header.client_id != self._context.connection.client_id:
+            self._context.connection.client_id = header.client_id[:_MAX_CLIENT_ID]
+        if api is None:
+            raise MalformedFrame(f"API key {header.key} is not one of ours")
+        if not api.low <= header.version <= api.high:
+            self._refuse_version(api, header, slot)
+            return
+        cursor = Cursor(frame, position=header.size_bytes, flexible=api.flexible_request_header(header.version))
+        cursor.tags()
+        request = api.decode(header.version, frame, cursor.position)
+        self._take(slot)
+        task = asyncio.create_task(self._run(slot, api, header, request))
+        slot.task = task if api.drop_when_gone else None
+
+    def _refuse_version(self, api: Api, header: RequestHeader, slot: _Slot) -> None:
+        """ApiVersions is answered in version 0 with UNSUPPORTED_VERSION (KIP-511); others should have asked it."""
+        if api.key != k18_api_versions.KEY:
+            raise MalformedFrame(f"{api.name} version {header.version}; {api.low} to {api.high} are spoken here")
+        self._take(slot)
+        body = api.encode(0, k18_api_versions.for_unknown_version())
+        self._finish(slot, framed(response_header(header.correlation_id, flexible=False), body))
+
+    async def _run(self, slot: _Slot, api: Api, header: RequestHeader, request: Any) -> None:
+        began = self._clock.monotonic()
+        version = header.version
+        try:
+            answer = await api.handle(self._context, request, version)
+            chunks = None if answer is None else api.encode(version, answer)
+        except Exception as fault:
+            answer, chunks = self._failure(api, version, request, fault)
+        error = first_error(answer)
+        seconds = self._clock.monotonic() - began
+        self._context.meter.request(api.name, version, seconds, name_of(error) if error else None)
+        if chunks is not None:
+            chunks = framed(
+                response_header(header.correlation_id, flexible=api.flexible_response_header(version)), chunks
+            )
+        self._finish(slot, chunks)
+
+    def _failure(self, api: Api, version: int, request: Any, fault: Exception) -> tuple[Any, Chunks | None]:
+        if not isinstance(fault, KafkaError):
+            log.error("%s version %d failed: %s: %.200s", api.name, version, type(fault).__name__, fault)
+            log.debug("where it failed", exc_info=fault)
+        answer = api.failed(request, version, code_of(fault))
+        try:
+            return answer, api.encode(version, answer)
+        except Exception as second:
+            self._hang_up(MalformedFrame(f"{api.name} version {version} cannot be answered: {second}"))
+            return answer, None
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    def _take(self, slot: _Slot) -> None:
+        self._slots.append(slot)
+        self._in_flight_bytes += slot.size_bytes
+        self._peers.take(slot.size_bytes)
+
+    def _finish(self, slot: _Slot, chunks: Chunks | None) -> None:
+        slot.chunks, slot.done, slot.task = chunks, True, None
+        self._flush()
+        self.go_on()
+
+    def _flush(self) -> None:
+        """Sends every answer whose turn it is."""
+        while self._slots and self._slots[0].done and self._writable and not self._transport.is_closing():
+            slot = self._slots.popleft()
+            self._in_flight_bytes -= slot.size_bytes
+            self._peers.release(slot.size_bytes)
+            if slot.chunks is not None:
+                self._transport.writelines(slot.chunks)
+
+
+class _Peers:
+    """What the connections of one server share: who they are, and how many request bytes they hold together."""
+
+    def __init__(self) -> None:
+        self.connections: set[Connection] = set()
+        self.stopping = False
+        self._bytes = 0
+
+    @property
+    def full(self) -> bool:
+        return self._bytes >= _MAX_IN_FLIGHT_BYTES
+
+    def take(self, size_bytes: int) -> None:
+        self._bytes += size_bytes
+
+    def release(self, size_bytes: int) -> None:
+        was_full = self.full
+        self._bytes -= size_bytes
+        if was_full and not self.full:
+            for connection in tuple(self.connections):
+                asyncio.get_running_loop().call_soon(connection.go_on)
+
+
+def framed(header: bytes, body: Chunks) -> Chunks:
+    """A whole answer: length, header, body. Small pieces at the front are joined, so that one packet carries them."""
+    size = len(header) + sum(len(chunk) for chunk in body)
+    front = bytearray(I32.pack(size) + header)
+    if body:
+        front += body[0]
+    return [front, *body[1:]]
+
+
+def first_error(answer: Any) -> int:
+    """The error code that best tells how a request went: the answer's own, else the first of its items'."""
+    if answer is None:
+        return 0
+    if not isinstance(answer, dict):
+        return int(getattr(answer, "first_error", 0))
+    if answer.get("error_code"):
+        return int(answer["error_code"])
+    for items in answer.values():
+        if isinstance(items, list | tuple) and items and isinstance(items[0], dict) and items[0].get("error_code"):
+            return int(items[0]["error_code"])
+    return 0
+
+
+def no_delay(transport: asyncio.BaseTransport) -> None:
+    """Answers are small and awaited: Nagle's algorithm would hold them back."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
