@@ -105,7 +105,8 @@ class Database:
             self._jobs.put_nowait(job)
         except queue.Full:
             raise MetadataUnavailable(f"{QUEUE_JOBS} metadata writes are waiting: retry") from None
-        return await job.done
+        result: Result = await job.done
+        return result
 
     async def read(self, work: Callable[[Tx], Result]) -> Result:
         """Runs `work` on one consistent snapshot."""

@@ -41,7 +41,9 @@ def _refuse_twin(tx: Tx, me: Registration) -> None:
     if row[0]:
         raise DuplicateResource(f"broker {me.id} is alive at {row[2]} with WAL {row[1]}: give this one another --id")
     if tx.one("SELECT 1 FROM epochs WHERE broker = ? AND end_ IS NULL", me.id):
-        raise DuplicateResource(f"broker {me.id} left records in WAL {row[1]}: start it there, or wait for its recovery")
+        raise DuplicateResource(
+            f"broker {me.id} left records in WAL {row[1]}: start it there, or wait for its recovery"
+        )
 
 
 def _assign(tx: Tx, broker: int, broker_epoch: int, recoverer: int) -> Recovery:

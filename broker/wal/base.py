@@ -1,0 +1,70 @@
+"""What every WAL kind does: take entries in order, say when they are durable, give them back after a crash, forget them when told.
+
+1. `append` never blocks and keeps the order of its calls; `durable` is called on the event loop in that order, after the fence.
+2. Any write or sync error is final (law 7): nothing is acknowledged after it, and `failed` tells why.
+3. What `recover` returns is every entry that was acknowledged and not trimmed; it may hold entries that never were acknowledged.
+4. `trim` is durable before the space is used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class WalError(Exception):
+    """The WAL cannot be opened or written; the message names the file, the place and the next step."""
+
+
+class WalFull(Exception):
+    """No room for an entry; nothing was recorded, and trimming makes room."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """Records of one partition, ready to be stored: offsets and leader epoch are in them already."""
+
+    uid: int
+    epoch: int
+    """The leader epoch under which they were appended."""
+    base_offset: int
+    end_offset: int
+    """Next offset after the last record."""
+    records: bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered:
+    entries: Sequence[Entry]
+    note: str
+    """What was found, for the narration; empty when there is nothing to say."""
+
+
+@dataclass(kw_only=True)
+class WalStats:
+    """Figures for telemetry, counted on the event loop."""
+
+    capacity_bytes: int = 0
+    groups: int = 0
+    errors: int = 0
+
+
+class Wal(Protocol):
+    """One broker's WAL, open for writing."""
+
+    failed: asyncio.Future[WalError]
+    """Done when the WAL is lost: the broker must exit."""
+
+    def append(self, entry: Entry, durable: Callable[[], None]) -> None:
+        """Queues the entry, or raises WalFull before anything is recorded."""
+
+    def mark(self) -> int:
+        """A place behind every entry whose `durable` was called so far."""
+
+    async def trim(self, mark: int) -> None:
+        """Forgets everything before `mark`; durable when it returns."""
+
+    async def close(self) -> None:
+        """Writes what is queued and lets go of the fence."""

@@ -1,0 +1,203 @@
+"""The ring file: made, read back, written and trimmed. Blocking calls only; `disk.py` gives them a thread.
+
+Recovery reads blocks from the trim point on. Where one does not check out, nothing of its group was acknowledged if it is the last
+thing in the ring: a torn tail. A group is written only after the one before it is durable, so any whole block further on proves that
+the bad one had been durable too: corruption, and the ring stays closed (law 7).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from broker.wal.base import Entry, Recovered, WalError
+from broker.wal.layout import (
+    ALIGN,
+    BLOCK_BYTES,
+    RING_AT,
+    Block,
+    Head,
+    aligned,
+    block_size,
+    entries_of,
+    pack_block,
+    pack_head,
+    unpack_block,
+    unpack_head,
+)
+
+EPOCH_BITS = 32
+"""A sequence is the broker epoch, which never repeats, above this many bits of counting: so neither does it, whatever was torn."""
+PROBE_BYTES = 4 * 1024 * 1024
+IOV_MAX = 1024
+
+
+class Ring:
+    """One open ring file. `position` is where the next block goes, `trimmed` where the oldest one that counts begins."""
+
+    def __init__(self, path: Path, fd: int, head: Head) -> None:
+        self.path = path
+        self._fd = fd
+        self._head = head
+        self.position = head.trim
+        self._sequence = head.sequence
+
+    @classmethod
+    def open(cls, path: Path, capacity: int, ring_id: bytes) -> Ring:
+        """Opens the file, or makes it with `capacity` bytes of ring; an existing ring keeps its size."""
+        if not path.exists():
+            _create(path, aligned(capacity), ring_id)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        heads = [head for at in (0, ALIGN) if (head := unpack_head(os.pread(fd, ALIGN, at))) is not None]
+        if not heads:
+            os.close(fd)
+            raise WalError(
+                f"{path}: neither head slot (offset 0 and {ALIGN}) is whole, so where the log begins is unknown;"
+                " restore the file, or move it away to start empty and lose what was not uploaded"
+            )
+        head = max(heads, key=lambda one: one.generation)
+        if os.fstat(fd).st_size < RING_AT + head.capacity:
+            os.close(fd)
+            raise WalError(f"{path}: {RING_AT + head.capacity} bytes were made, fewer are there; restore the file")
+        return cls(path, fd, head)
+
+    @property
+    def capacity(self) -> int:
+        return self._head.capacity
+
+    @property
+    def trimmed(self) -> int:
+        return self._head.trim
+
+    def recover(self) -> Recovered:
+        """Every block from the trim point on, and then the place behind the last one to go on writing."""
+        entries: list[Entry] = []
+        at, sequence = self._head.trim, self._head.sequence - 1
+        while (block := self._block_at(at)) is not None and block.sequence > sequence:
+            entries.extend(entries_of(block))
+            at, sequence = block.end, block.sequence
+        torn = self._check_tail(at, sequence)
+        self.position, self._sequence = at, sequence + 1
+        note = f"{self.path}: {len(entries)} entries to replay" if entries else ""
+        if torn:
+            note += f"{'; ' if note else self.path.name + ': '}a torn group at offset {self._offset(at)} was cut off"
+            note += " (it was never acknowledged)"
+        return Recovered(entries=entries, note=note)
+
+    def _check_tail(self, at: int, sequence: int) -> bool:
+        """Whether a group was begun at `at` and never finished; WalError when a whole block lies further on."""
+        begun = block_size(self._read(at, BLOCK_BYTES), self._head.ring_id, at) is not None
+        limit = self._head.trim + self.capacity
+        for chunk_at in range(at + ALIGN, limit, PROBE_BYTES):
+            chunk = self._read(chunk_at, min(PROBE_BYTES, limit - chunk_at))
+            for probe in range(chunk_at, chunk_at + len(chunk), ALIGN):
+                start = chunk[probe - chunk_at : probe - chunk_at + BLOCK_BYTES]
+                if block_size(start, self._head.ring_id, probe) is not None:
+                    self._refuse_if_whole(at, probe, sequence)
+        return begun
+
+    def _refuse_if_whole(self, at: int, probe: int, sequence: int) -> None:
+        later = self._block_at(probe)
+        if later is not None and later.sequence > sequence:
+            raise WalError(
+                f"{self.path}: the block at offset {self._offset(at)} is damaged, yet a whole one follows at offset"
+                f" {self._offset(probe)}: this is corruption, not a torn write. Restore the file from a copy, or move it"
+                " away and lose what was not uploaded"
+            )
+
+    def start_epoch(self, epoch: int) -> None:
+        """From now on blocks carry `epoch`, and sequences that no earlier opening can have used."""
+        self._sequence = max(self._sequence, epoch << EPOCH_BITS)
+        self._write_head(trim=self._head.trim, sequence=self._head.sequence, epoch=epoch)
+
+    def write(self, entries: Sequence[Entry]) -> int:
+        """One group, durable when this returns; the position behind it."""
+        pieces = pack_block(self._head.ring_id, self._head.epoch, self._sequence, self.position, entries)
+        size = sum(map(len, pieces))
+        offset = self._offset(self.position)
+        if offset + size <= RING_AT + self.capacity and len(pieces) <= IOV_MAX:
+            self._pwrite(os.pwritev(self._fd, pieces, offset), size)
+        else:
+            whole = b"".join(pieces)
+            first = min(size, RING_AT + self.capacity - offset)
+            self._pwrite(os.pwrite(self._fd, memoryview(whole)[:first], offset), first)
+            if first < size:
+                self._pwrite(os.pwrite(self._fd, memoryview(whole)[first:], RING_AT), size - first)
+        os.fdatasync(self._fd)
+        self.position += size
+        self._sequence += 1
+        return self.position
+
+    def _pwrite(self, written: int, wanted: int) -> None:
+        if written != wanted:
+            raise OSError(f"{written} of {wanted} bytes were written")
+
+    def trim(self, mark: int) -> None:
+        """Durably forgets everything before `mark`, a position that `write` returned."""
+        if mark > self._head.trim:
+            sequence = self._sequence if mark == self.position else self._head.sequence
+            self._write_head(trim=mark, sequence=sequence, epoch=self._head.epoch)
+
+    def _write_head(self, *, trim: int, sequence: int, epoch: int) -> None:
+        head = Head(
+            generation=self._head.generation + 1,
+            ring_id=self._head.ring_id,
+            capacity=self._head.capacity,
+            trim=trim,
+            sequence=sequence,
+            epoch=epoch,
+        )
+        self._pwrite(os.pwrite(self._fd, pack_head(head), ALIGN * (head.generation % 2)), ALIGN)
+        os.fdatasync(self._fd)
+        self._head = head
+
+    def _offset(self, position: int) -> int:
+        return RING_AT + position % self.capacity
+
+    def _read(self, position: int, size: int) -> bytes:
+        offset = self._offset(position)
+        first = min(size, RING_AT + self.capacity - offset)
+        data = os.pread(self._fd, first, offset)
+        return data if first == size else data + os.pread(self._fd, size - first, RING_AT)
+
+    def _block_at(self, position: int) -> Block | None:
+        size = block_size(self._read(position, BLOCK_BYTES), self._head.ring_id, position)
+        if size is None or size > self.capacity:
+            return None
+        return unpack_block(self._read(position, size))
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _create(path: Path, capacity: int, ring_id: bytes) -> None:
+    """Allocates the whole ring before the first record, so that a full disk is met now and never by an append."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(fd, 0, RING_AT + capacity)
+        head = Head(generation=0, ring_id=ring_id, capacity=capacity, trim=0, sequence=1, epoch=0)
+        os.pwrite(fd, pack_head(head), 0)
+        os.fsync(fd)
+        temporary.rename(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise WalError(
+            f"{path}: cannot allocate {capacity} bytes: {error.strerror}; give --wal-size or free the disk"
+        ) from error
+    finally:
+        os.close(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes a name durable: without it a crash may lose a file whose bytes are safe."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
