@@ -16,6 +16,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never go back; only differences mean anything."""
 
+    def sleep(self, seconds: float) -> None:
+        """Waits, in the calling thread."""
+
 
 class SystemClock:
     """The machine's own clocks."""
@@ -25,6 +28,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 class HandClock:
@@ -39,6 +45,10 @@ class HandClock:
 
     def monotonic(self) -> float:
         return self._ticks
+
+    def sleep(self, seconds: float) -> None:
+        """Returns at once, with both clocks moved on."""
+        self.wind(seconds)
 
     def wind(self, seconds: float) -> None:
         """Moves both clocks by `seconds`."""

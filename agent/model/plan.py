@@ -80,3 +80,16 @@ class Plan:
     approvals: tuple[Approval, ...]
     outcome: str
     """Why the plan is in its state, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a risk gets no plan: the obvious action is sometimes wrong, and that is said."""
+
+    risk: str
+    """The id of the risk."""
+    rule: str
+    resource: str
+    reason: str
+    advice: str
+    """What a person does instead, with the concrete settings; nothing of it is executed. Empty where there is none."""

@@ -1,0 +1,70 @@
+"""Where the obvious action is wrong or is not ours: why nothing is executed, and what a person can set instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.model.finding import Risk
+from agent.model.plan import Refusal
+from agent.model.resource import parts
+from agent.plan.build import refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    reason: str
+    """`{name}` is the last part of the resource."""
+    text: str
+
+
+ADVICE = {
+    "BAL-03": Advice(
+        reason="a few keys make {name} hot: moving it only shifts the heat to another broker",
+        text="In the producer: send records that need no order without a key (the sticky partitioner spreads them),\n"
+        'or salt the hot keys: key = f"{{key}}#{{n % 8}}", and merge the eight in the consumer.\n'
+        "More partitions (kafka-topics.sh --alter --partitions N) do not split one key, break the order of all keys,\n"
+        "cannot be undone, and need the owner's consent. Never re-key a compacted topic.",
+    ),
+    "AVL-04": Advice(
+        reason="several brokers are gone at once: that is the infrastructure, and moving their load onto the survivors "
+        "would take those down too",
+        text="Do not rebalance. Find what the lost brokers share (zone, network, node pool, object store, a deploy),\n"
+        "bring that back, and look again.",
+    ),
+    "CLI-01": Advice(
+        reason="{name} sends tiny batches: scaling out only spreads the requests",
+        text="In the producer's configuration:\nlinger.ms=20\nbatch.size=131072",
+    ),
+    "CLI-02": Advice(
+        reason="{name} chooses its own compression: the cluster does not compress for it",
+        text="In the producer's configuration:\ncompression.type=zstd\nlinger.ms=20\nbatch.size=131072\n"
+        "Try it on a sample first: encrypted or media payload does not shrink.",
+    ),
+    "NET-01": Advice(
+        reason="where {name} runs is set in its own deployment, not in the cluster",
+        text="In the consumer's configuration, with the zone it runs in:\nclient.rack=<zone>\n"
+        "or, where the rack cannot be set, in its client id:\nclient.id={name},zone=<zone>\n"
+        "Reading near also needs a broker that serves it: replica.selector.class="
+        "org.apache.kafka.common.replica.RackAwareReplicaSelector on Apache Kafka.",
+    ),
+    "LAG-02": Advice(
+        reason="nobody is consuming for {name}: no action on the cluster starts an application",
+        text="Start the consumers of group {name}, or, if it is retired, delete the group once its owner agrees:\n"
+        "kafka-consumer-groups.sh --bootstrap-server $BOOTSTRAP --describe --group {name}",
+    ),
+    "OBJ-04": Advice(
+        reason="how often a broker uploads is set when it starts, not through the admin API",
+        text="Start the brokers with a longer interval, so that fewer and larger objects are written:\n"
+        "--upload-interval 120\nThe WAL must hold that much traffic.",
+    ),
+}
+
+
+def advise(risk: Risk) -> Refusal:
+    """The refusal for a risk whose fix is not an action on the cluster."""
+    name = parts(risk.resource)[-1]
+    known = ADVICE.get(risk.rule)
+    if known is None:
+        reason = f"{risk.action or 'nothing'} is not an action that this agent plans: read the rule's page"
+        return refused(risk, reason)
+    return refused(risk, known.reason.format(name=name), known.text.format(name=name))
