@@ -85,7 +85,7 @@ def diff(plan: Plan) -> Group:
     head.append(f"   {plan.id}   expires {plan.expires_at.astimezone():%H:%M:%S}\n", style=QUIET)
     if plan.outcome:
         head.append(f"{plan.outcome}\n", style=STATES[plan.state])
-    parts: list[Text | Table] = [head, _key(plan), load_table(plan), _skew(plan), _moves(plan), _steps(plan)]
+    parts: list[Text | Table] = [head, _key(plan), load_table(plan), _skew(plan), _moves(plan), Text(), _steps(plan)]
     parts.append(Text(f"\nrisk  {plan.risk}\n", style=QUIET))
     commands = [command for step in plan.steps for command in step.commands]
     if commands:

@@ -14,7 +14,13 @@ POINTS = 60
 
 
 class _Rates(NumericAxisFormatter):
-    """Ticks as `1.5 MiB`."""
+    """Ticks as `2.0 MiB`: at 1, 2 or 5 times a power of two, so that the labels are round in binary units."""
+
+    def get_ticks(self, min_: float, max_: float, max_ticks: int = 6) -> list[float]:
+        step = 1024.0
+        while max_ / step > max_ticks:
+            step *= 2
+        return [at * step for at in range(int(max_ / step) + 1)]
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         return [size(tick) for tick in ticks]

@@ -32,7 +32,7 @@ class Tiles(Horizontal):
             "written": (rate(totals["bytes_in_per_s"]), "by producers", INK),
             "read": (rate(totals["bytes_out_per_s"]), "by consumers", INK),
             "requests": (f"{count(totals['requests_per_s'])}/s", f"{count(totals['leaders'])} leaders", INK),
-            "balance": (UNKNOWN if skew is None else f"{skew:.2f} ×", "busiest over mean", _heat(skew)),
+            "balance": (UNKNOWN if skew is None else f"{skew:.2f} ×", "busiest / mean", _heat(skew)),
             "cost": (
                 f"{money(overview['usd_per_month'])}",
                 f"a month · {money(overview['usd_per_hour'])} an hour",

@@ -1,0 +1,147 @@
+"""`streampilot inspect`: the agent's own rounds, a few of them, in a directory that is thrown away.
+
+One look is not enough for a rate, so it scrapes for some seconds. What a rule could not judge in that time is said:
+"silent" is not "healthy".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from typing import Any
+
+from agent.cli.complaint import COULD_NOT, FINDINGS, Complaint
+from agent.cli.look import findings_table
+from agent.cli.show import money, number, put, put_json, rate, seconds, share, size, table
+from agent.loop.agent import Agent
+from agent.loop.config import load
+from agent.loop.refused import Refused
+from agent.loop.rooms import make_rooms
+from agent.loop.rounds import wait_for
+from agent.model.clock import SystemClock
+from agent.model.codec import to_json
+
+TOPICS_SHOWN = 20
+
+
+def inspect(config: str, flags: dict[str, Any], span_s: float, *, as_json: bool) -> int:
+    """0 healthy, 1 findings, 2 could not look."""
+    with tempfile.TemporaryDirectory(prefix="streampilot-inspect-") as directory:
+        try:
+            settings = load(config, os.environ, {**flags, "dir": directory})
+            agent = Agent(make_rooms(settings, SystemClock()))
+        except Refused as refused:
+            raise Complaint(refused.what, refused.next_step) from None
+        try:
+            report = asyncio.run(_look(agent, settings.scrape_interval_s, span_s))
+        finally:
+            agent.close()
+    put_json(report) if as_json else _print(report)
+    if not report["looked"]:
+        sys.stderr.write(f"streampilot: could not look: {report['reason']}\n")
+        return COULD_NOT
+    return FINDINGS if report["findings"] else 0
+
+
+async def _look(agent: Agent, every_s: float, span_s: float) -> dict[str, Any]:
+    """Rounds over `span_s` seconds, then everything known."""
+    never = asyncio.Event()
+    rounds = max(2, int(span_s / every_s) + 1)
+    for n in range(rounds):
+        sys.stderr.write(f"looking: {n + 1} of {rounds}, {len(agent.risks())} finding(s)\n")
+        await agent.round()
+        if n + 1 < rounds:
+            await wait_for(never, every_s)
+    return await asyncio.to_thread(_report, agent)
+
+
+def _report(agent: Agent) -> dict[str, Any]:
+    down = {row["target"]: row["reason"] for row in agent.sources() if row["up"] is False}
+    brokers = agent.view("broker", 60.0)
+    return {
+        "cluster": agent.status()["cluster"],
+        "looked": bool(brokers),
+        "reason": "" if brokers else "; ".join(f"{target}: {reason}" for target, reason in down.items()),
+        "brokers": [{key: value for key, value in row.items() if key != "series"} for row in agent.overview()["brokers"]],
+        "topics": _topics(agent),
+        "groups": _groups(agent),
+        "usd_per_hour": agent.overview()["usd_per_hour"],
+        "findings": to_json(agent.risks()),
+        "silences": to_json(agent.silences()),
+        "missing": [{"source": target, "reason": reason} for target, reason in down.items()],
+    }
+
+
+def _topics(agent: Agent) -> list[dict[str, Any]]:
+    """Largest first."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in agent.view("partition", 60.0):
+        topic = found.setdefault(row["topic"], {"topic": row["topic"], "partitions": 0, "size_bytes": None, "records": None})
+        topic["partitions"] += 1
+        if row["size_bytes"] is not None:
+            topic["size_bytes"] = (topic["size_bytes"] or 0.0) + row["size_bytes"]
+        if row["log_end"] is not None:
+            topic["records"] = (topic["records"] or 0) + row["log_end"] - (row["log_start"] or 0)
+    kept = [topic for topic in found.values() if not topic["topic"].startswith("__")]
+    return sorted(kept, key=lambda topic: (-(topic["size_bytes"] or topic["records"] or 0), topic["topic"]))
+
+
+def _groups(agent: Agent) -> list[dict[str, Any]]:
+    """Most behind first."""
+    found = {
+        row["group_id"]: {"group": row["group_id"], "state": row["state"], "members": row["members"], "lag_records": None, "lag_s": None}
+        for row in agent.view("group_state", 60.0)
+    }
+    for row in agent.view("group_lag", 60.0):
+        group = found.get(row["group_id"])
+        if group is None or row["lag_records"] is None:
+            continue
+        group["lag_records"] = (group["lag_records"] or 0) + row["lag_records"]
+        if row["lag_s"] is not None:
+            group["lag_s"] = max(group["lag_s"] or 0.0, row["lag_s"])
+    return sorted(found.values(), key=lambda group: (-(group["lag_records"] or 0), group["group"]))
+
+
+def _print(report: dict[str, Any]) -> None:
+    if report["brokers"]:
+        put(f"cluster {report['cluster']}\n")
+        put(_brokers(report["brokers"]))
+    if report["topics"]:
+        rows = [
+            (topic["topic"], number(topic["partitions"]), size(topic["size_bytes"]), number(topic["records"]))
+            for topic in report["topics"][:TOPICS_SHOWN]
+        ]
+        put("\n" + table(("topic", "partitions", "size", "records"), rows, right="partitions,size,records"))
+    if report["groups"]:
+        rows = [
+            (group["group"], group["state"] or "-", number(group["members"]), number(group["lag_records"]), seconds(group["lag_s"]))
+            for group in report["groups"]
+        ]
+        put("\n" + table(("group", "state", "members", "behind", "behind by"), rows, right="members,behind,behind by"))
+    if report["usd_per_hour"] is not None:
+        put(f"\ncost {money(report['usd_per_hour'])} an hour, {money(730 * report['usd_per_hour'])} a month")
+    put("\n" + (findings_table(report["findings"]) if report["findings"] else "no findings"))
+    waiting = [silence for silence in report["silences"] if silence["reason"].startswith(("needs", "no data"))]
+    if waiting:
+        put("\nnot judged in this look:")
+        put(table(("rule", "why"), [(silence["rule"], silence["reason"]) for silence in waiting]))
+    for gap in report["missing"]:
+        put(f"could not read {gap['source']}: {gap['reason']}")
+
+
+def _brokers(brokers: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            str(broker["id"]),
+            str(broker["zone"] or "-"),
+            {True: "up", False: "down", None: "unknown"}[broker["up"]],
+            rate(broker["bytes_in_per_s"]),
+            rate(broker["bytes_out_per_s"]),
+            share(broker["cpu_share"]),
+            number(broker["leaders"]),
+        )
+        for broker in brokers
+    ]
+    return table(("broker", "zone", "state", "written", "read", "cpu", "leaders"), rows, right="written,read,cpu,leaders")

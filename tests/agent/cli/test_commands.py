@@ -1,0 +1,39 @@
+"""The command lines of the children."""
+
+from pathlib import Path
+
+from agent.cli.commands import UpOptions, agent_command, broker_command, wal_of
+
+
+def _options(**changes):
+    defaults = dict(
+        brokers=3, directory=Path("/d"), port=9092, http_port=0, agent_port=8099, objects="", wal="", metadata="",
+        zones=("a", "b"), zone_cidrs="", cluster="local", restart=False, time_scale=1.0, scrape_interval="5s",
+        broker_config=(), upload_interval=0.0, config="", exit_with_parent=False,
+    )  # fmt: skip
+    return UpOptions(**{**defaults, **changes})
+
+
+def _flag(command, name):
+    return command[command.index(name) + 1]
+
+
+def test_zones_go_round():
+    zones = [_flag(broker_command(_options(), n, 0, 0), "--zone") for n in range(3)]
+    assert zones == ["a", "b", "a"]
+
+
+def test_a_file_wal_is_split_by_broker_and_a_bucket_is_not():
+    assert wal_of("file:///w?fence=verify", 2) == "file:///w/2?fence=verify"
+    assert wal_of("s3://bucket/wal", 2) == "s3://bucket/wal"
+
+
+def test_the_command_that_starts_a_broker_again_does_not_hang_on_its_parent():
+    assert "--exit-with-parent" not in broker_command(_options(), 0, 9092, 8080)
+
+
+def test_the_agent_gets_public_flags_and_every_broker():
+    command = agent_command(_options(), ["h:1", "h:2"], ["http://h:3/metrics", "http://h:4/metrics"], 0)
+    assert _flag(command, "--bootstrap-servers") == "h:1,h:2"
+    assert command.count("--metrics") == 2
+    assert _flag(command, "--token-file") == "/d/token"

@@ -1,0 +1,76 @@
+"""Configuration: file, then environment, then flags; a misspelt key is never ignored."""
+
+import pytest
+
+from agent.loop.config import load
+from agent.loop.refused import Refused
+
+TOML = """
+[agent]
+listen = "127.0.0.1:9000"
+scrape_interval = "10s"
+[[cluster]]
+bootstrap_servers = ["a:9092", "b:9092"]
+metrics = [{url = "http://a:9404/metrics", broker = "1"}]
+[rules.override."BAL-01"]
+skew = 1.5
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "streampilot.toml"
+    path.write_text(TOML)
+    return path
+
+
+def test_the_file_is_read(file):
+    config = load(str(file), {}, {})
+    assert (config.port, config.scrape_interval_s) == (9000, 10.0)
+    assert config.clusters[0].bootstrap_servers == "a:9092,b:9092"
+    assert config.clusters[0].metrics[0].broker == "1"
+    assert config.overrides == {"BAL-01": {"skew": 1.5}}
+
+
+def test_the_environment_beats_the_file_and_a_flag_beats_both(file):
+    environment = {"STREAMPILOT_AGENT__LISTEN": "127.0.0.1:9001", "STREAMPILOT_AGENT__SCRAPE_INTERVAL": "3s"}
+    assert load(str(file), environment, {}).port == 9001
+    config = load(str(file), environment, {"port": 9002, "scrape_interval": "1s", "metrics": ["7=http://x:1/metrics"]})
+    assert (config.port, config.scrape_interval_s) == (9002, 1.0)
+    assert config.clusters[0].metrics[0].broker == "7"
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "nearest"),
+    [
+        ("[agent]\nscrape_intervall = '5s'", "agent.scrape_intervall", "scrape_interval"),
+        ("[agnt]\nlisten = 'x:1'", "[agnt]", "agent"),
+        ("[[cluster]]\nbootstrap = 'a:1'", "cluster.bootstrap", "bootstrap_servers"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_known_one(tmp_path, text, names, nearest):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(Refused) as refused:
+        load(str(path), {}, {})
+    assert names in str(refused.value)
+    assert f"the nearest known one is {nearest}" in str(refused.value)
+
+
+def test_an_unknown_environment_variable_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refused, match=r"STREAMPILOT_AGENT__LISTN.*nearest known one is listen"):
+        load("", {"STREAMPILOT_AGENT__LISTN": "x:1"}, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[agent", "[agent]\nscrape_interval = 'soon'", "[agent]\nlisten = '8099'", "agent = 3", "[cluster]\nname = 'x'",
+     "[[cluster]]\nname = 'no servers'", "[agent]\ntime_scale = 0"],
+)  # fmt: skip
+def test_a_wrong_value_is_refused_with_words(tmp_path, text):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(Refused) as refused:
+        load(str(path), {}, {})
+    assert "Traceback" not in str(refused.value)
