@@ -2,12 +2,14 @@
 
 1. A client's zone is resolved once per (client id, address, learned zone) and cached; the cache is bounded.
 2. At most 500 client ids have series of their own; later ones share `other`.
-3. Bytes of a client whose zone is unknown are in no cross-zone counter, not even as zero.
+3. Zones and kinds of software are bounded too: a client may claim any.
+4. Bytes of a client whose zone is unknown are in no cross-zone counter, not even as zero.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Protocol
 
 from broker.clock import Clock
@@ -16,6 +18,8 @@ from broker.telemetry.zones import Networks, client_zone
 
 MAX_CLIENTS = 500
 OTHER = "other"
+_MAX_WORDS = 64
+"""Zones, or kinds of software, that get names of their own."""
 _MAX_CACHED = 5_000
 
 
@@ -37,6 +41,8 @@ class Counters:
         self._networks = networks
         self._zones: dict[tuple[str, str, str | None], tuple[str, str | None]] = {}
         self._clients: set[str] = set()
+        self._software: set[str] = set()
+        self._zone_names: set[str] = set()
         self.partition_bytes: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
         """(topic, partition) -> [bytes in, bytes out]"""
         self.topic_records: defaultdict[tuple[str, ...], float] = defaultdict(float)
@@ -93,7 +99,7 @@ class Counters:
         """A client came (1) or went (-1)."""
         self.connections[listener] += change
 
-    def forget_topics(self, alive: set[str]) -> None:
+    def forget_topics(self, alive: Collection[str]) -> None:
         """Series of deleted topics go, so that they do not pile up."""
         for key in [key for key in self.partition_bytes if key[0] not in alive]:
             del self.partition_bytes[key]
@@ -102,7 +108,8 @@ class Counters:
 
     def _moved(self, connection: Client, direction: str, size_bytes: int) -> str:
         client, zone = self._of(connection)
-        self.client_bytes[client, direction, zone or "", connection.software_name] += size_bytes
+        software = _bounded(self._software, connection.software_name, _MAX_WORDS) or OTHER
+        self.client_bytes[client, direction, zone or "", software] += size_bytes
         if zone is not None and self._zone is not None:
             self.cross_zone_bytes[client, direction] += size_bytes if zone != self._zone else 0
         return client
@@ -115,13 +122,17 @@ class Counters:
             if len(self._zones) >= _MAX_CACHED:
                 self._zones.clear()
             zone = client_zone(rack=key[2], client_id=key[0], peer=key[1], networks=self._networks)
-            known = self._zones[key] = (self._named(connection.client_id), zone)
+            if zone is not None:
+                zone = _bounded(self._zone_names, zone, _MAX_WORDS)
+            name = _bounded(self._clients, connection.client_id, MAX_CLIENTS) or OTHER
+            known = self._zones[key] = (name, zone)
         return known
 
-    def _named(self, client_id: str) -> str:
-        if client_id in self._clients:
-            return client_id
-        if len(self._clients) >= MAX_CLIENTS:
-            return OTHER
-        self._clients.add(client_id)
-        return client_id
+
+def _bounded(known: set[str], word: str, most: int) -> str | None:
+    """The word, while there are few; None for words past `most`: labels come from strangers."""
+    if word not in known:
+        if len(known) >= most:
+            return None
+        known.add(word)
+    return word

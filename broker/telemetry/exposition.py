@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -35,8 +36,14 @@ class Page:
             self.family(name, "gauge", help_text)
             self.sample(name, (), value)
 
-    def counters(self, name: str, help_text: str, keys: Sequence[str], values: Mapping[tuple[str, ...], float]) -> None:
-        """A counter with one series per key of `values`, whose parts are the labels `keys`."""
+    def counters(
+        self,
+        name: str,
+        help_text: str,
+        keys: Sequence[str],
+        values: Mapping[Any, float],
+    ) -> None:
+        """A counter with one series per key of `values`, a tuple of the values of the labels `keys`."""
         if not values:
             return
         self.family(name, "counter", help_text)

@@ -1,0 +1,199 @@
+"""How one broker is started: its flags, checked, with the defaults that follow from `--dir`.
+
+A mistake is one line on stderr that names the flag, the value and the next step, and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from broker.bill.prices import load_prices
+from broker.configs import of_broker
+from broker.errors import InvalidConfig
+from broker.groups.settings import GroupSettings
+from broker.telemetry.zones import Networks, parse_zones
+
+_LISTENER = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)://(?P<host>\[[^\]]*\]|[^:/]*):(?P<port>\d+)$")
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?$")
+_UNITS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_LEAST_WAL_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """A name, and where it listens or how it is reached."""
+
+    name: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One broker, as asked for."""
+
+    id: int
+    dir: Path
+    cluster: str
+    objects: str
+    wal: str
+    metadata: str
+    listeners: tuple[Listener, ...]
+    advertised: Mapping[str, Listener]
+    """What clients are told instead, by listener name; port 0 stands for the port that was bound."""
+    http_host: str
+    http_port: int
+    zone: str | None
+    zones: Networks
+    configs: Mapping[str, str]
+    """`--config key=value`, Kafka's names."""
+    groups: GroupSettings
+    upload_interval_s: float
+    wal_bytes: int
+    spot: bool
+    instance_type: str
+    bill: bool
+    exit_with_parent: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with mistakes in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parse(arguments: Sequence[str] | None = None) -> Config:
+    """The flags as a `Config`; exits with 2 on a mistake."""
+    parser = _flags()
+    given = parser.parse_args(arguments)
+    try:
+        return _config(given)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _flags() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="streampilot broker",
+        description="One Kafka-compatible broker on object storage.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--id", type=int, default=0, help="broker id, unique in the cluster (default 0)")
+    add("--dir", type=Path, required=True, help="where WAL, objects, metadata and bill are by default")
+    add("--cluster", default="streampilot", help="the cluster's name, in metrics and bill")
+    add("--objects", help="object store: file:///dir or s3://bucket/prefix (default DIR/objects)")
+    add("--wal", help="write-ahead log: file:///dir (default DIR/wal/ID)")
+    add("--metadata", help="metadata store: sqlite:///file (default DIR/metadata.db)")
+    add("--listeners", default="PLAINTEXT://127.0.0.1:9092", help="NAME://HOST:PORT, comma-separated; port 0: any")
+    add("--advertised-listeners", default="", help="what clients are told, where it differs")
+    add("--http", default="127.0.0.1:0", help="HOST:PORT of /metrics, /healthz and /readyz")
+    add("--zone", help="the availability zone this broker is in")
+    add("--zones", default="", help="CIDR=ZONE, comma-separated: the zones of clients that do not say")
+    add(
+        "--config", action="append", default=[], metavar="KEY=VALUE", help="a broker config by Kafka's name; repeatable"
+    )
+    add("--upload-interval", type=float, default=60.0, metavar="SECONDS", help="upload at least this often")
+    add("--wal-size", default="256MiB", help="capacity of the write-ahead log (default 256MiB)")
+    add("--spot", action="store_true", help="this machine may be taken away at any time")
+    add("--instance-type", default="m7g.large", help="what the bill charges for this machine")
+    add("--no-bill", action="store_true", help="write no bill")
+    add("--exit-with-parent", action="store_true", help="stop when the process that started this one is gone")
+    return parser
+
+
+def _config(given: argparse.Namespace) -> Config:
+    if given.id < 0:
+        raise ValueError(f"--id {given.id}: broker ids start at 0")
+    if given.upload_interval <= 0:
+        raise ValueError(f"--upload-interval {given.upload_interval:g}: give seconds above 0")
+    load_prices().instance(given.instance_type)
+    directory = given.dir.absolute()
+    listeners = _listeners("--listeners", given.listeners)
+    advertised = {each.name: each for each in _listeners("--advertised-listeners", given.advertised_listeners)}
+    strangers = set(advertised) - {listener.name for listener in listeners}
+    if not listeners or strangers:
+        raise ValueError(f"--advertised-listeners {', '.join(sorted(strangers))}: no listener has that name")
+    host, port = _host_port("--http", given.http)
+    configs = dict(_pair(text) for text in given.config)
+    return Config(
+        id=given.id,
+        dir=directory,
+        cluster=given.cluster,
+        objects=_url("--objects", given.objects, ("file", "s3", "memory"), f"file://{directory / 'objects'}"),
+        wal=_url("--wal", given.wal, ("file",), f"file://{directory / 'wal' / str(given.id)}"),
+        metadata=_url("--metadata", given.metadata, ("sqlite",), f"sqlite://{directory / 'metadata.db'}"),
+        listeners=listeners,
+        advertised=advertised,
+        http_host=host,
+        http_port=port,
+        zone=given.zone or None,
+        zones=_zones(given.zones),
+        configs=configs,
+        groups=GroupSettings.of(configs),
+        upload_interval_s=given.upload_interval,
+        wal_bytes=_size("--wal-size", given.wal_size),
+        spot=given.spot,
+        instance_type=given.instance_type,
+        bill=not given.no_bill,
+        exit_with_parent=given.exit_with_parent,
+    )
+
+
+def _listeners(flag: str, text: str) -> tuple[Listener, ...]:
+    found: dict[str, Listener] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _LISTENER.match(part)
+        if match is None or int(match["port"]) > 65535:
+            raise ValueError(f"{flag} {part}: write NAME://HOST:PORT, such as PLAINTEXT://127.0.0.1:9092")
+        if match["name"] in found:
+            raise ValueError(f"{flag} {part}: the name {match['name']} is there twice")
+        found[match["name"]] = Listener(name=match["name"], host=match["host"].strip("[]"), port=int(match["port"]))
+    return tuple(found.values())
+
+
+def _host_port(flag: str, text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{flag} {text}: write HOST:PORT, such as 127.0.0.1:0")
+    return host.strip("[]"), int(port)
+
+
+def _url(flag: str, text: str | None, schemes: Sequence[str], default: str) -> str:
+    if text is None:
+        return default
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in schemes or not rest:
+        raise ValueError(f"{flag} {text}: write {' or '.join(f'{known}://...' for known in schemes)}")
+    return text
+
+
+def _zones(text: str) -> Networks:
+    try:
+        return parse_zones(text)
+    except ValueError as error:
+        raise ValueError(f"--zones {error}") from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"--config {text}: write KEY=VALUE, such as num.partitions=3")
+    try:
+        return key.strip(), of_broker(key.strip()).checked(value)
+    except InvalidConfig as error:
+        raise ValueError(f"--config {text}: {error.message}") from error
+
+
+def _size(flag: str, text: str) -> int:
+    match = _SIZE.match(text.strip())
+    size_bytes = int(match[1]) * _UNITS[match[2]] if match is not None else 0
+    if size_bytes < _LEAST_WAL_BYTES:
+        raise ValueError(f"{flag} {text}: write a size of at least 16MiB, such as 256MiB")
+    return size_bytes
