@@ -114,6 +114,11 @@ class DiskWal:
         await done
         self._trimmed = max(self._trimmed, mark)
 
+    async def forget_recovered(self) -> None:
+        """What was read at opening is in objects now, or void: its space may be used again."""
+        await self.trim(self._durable_mark)
+        self.recovered = Recovered(entries=(), note="")
+
     async def close(self) -> None:
         if self._thread.is_alive():
             self._put(None)

@@ -1,0 +1,53 @@
+"""Who has fallen silent, by this observer's own monotonic clock (law 11).
+
+A heartbeat is a counter: only its changing means anything. An observer that could not look for a while (it was stopped, or the store
+was away) has learned nothing about others in that time, so all its windows start again. Silence is judged slowly; at most one broker,
+or 30 %, per session, since many silent at once more likely means that the observer is the one with the problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from broker.metadata.rows import Beat
+
+STALL_S = 1.0
+SHARE = 0.3
+
+
+@dataclass(kw_only=True)
+class _Seen:
+    epoch: int
+    counter: int
+    at: float
+
+
+class Liveness:
+    def __init__(self, session_s: float) -> None:
+        self._session_s = session_s
+        self._seen: dict[int, _Seen] = {}
+        self._looked_at: float | None = None
+        self._judged: list[float] = []
+
+    def observe(self, beats: Iterable[Beat], now: float) -> None:
+        """What a look at the store showed."""
+        stalled = self._looked_at is not None and now - self._looked_at > STALL_S
+        self._looked_at = now
+        for beat in beats:
+            seen = self._seen.get(beat.id)
+            if stalled or seen is None or (seen.epoch, seen.counter) != (beat.epoch, beat.counter):
+                self._seen[beat.id] = _Seen(epoch=beat.epoch, counter=beat.counter, at=now)
+
+    def silent(self, alive: Iterable[int], now: float) -> list[int]:
+        """Brokers whose counter stood still for a session, as many as may be judged now."""
+        ids = [i for i in alive if i in self._seen]
+        silent = [i for i in ids if now - self._seen[i].at > self._session_s]
+        self._judged = [at for at in self._judged if now - at < self._session_s]
+        room = max(1, int(len(ids) * SHARE)) - len(self._judged)
+        return silent[: max(room, 0)]
+
+    def judged(self, broker: int, now: float) -> None:
+        """A silent broker was declared dead: it counts against this session's share."""
+        self._judged.append(now)
+        self._seen.pop(broker, None)

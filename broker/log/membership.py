@@ -1,0 +1,182 @@
+"""This broker among the others: its heartbeat, its look at theirs, and the controller's duty when it falls to this one (law 11).
+
+Two things end another broker: silence for a session, and its WAL's lock found free on this host, which needs no waiting because the
+kernel gives a lock back only when the holder is gone. Either way the words are the controller's, conditional on its epoch, and what
+makes them safe is the fence that the recoverer must obtain (law 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from broker.clock import Clock
+from broker.errors import KafkaError, NotController, StaleBrokerEpoch
+from broker.log.config import LogsConfig
+from broker.log.liveness import Liveness
+from broker.metadata import members
+from broker.metadata.database import MetadataUnavailable
+from broker.metadata.image import NOBODY, Broker, Image
+from broker.metadata.store import Metadata
+from broker.wal.base import WalError
+from broker.wal.disk import LOCK_FILE, directory_of
+from broker.wal.holder import is_free
+
+Say = Callable[[str], None]
+
+
+class Membership:
+    """Runs from registration to deregistration."""
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        clock: Clock,
+        config: LogsConfig,
+        *,
+        broker_id: int,
+        epoch: int,
+        host_id: str,
+        say: Say,
+        lost: Callable[[Exception], None],
+    ) -> None:
+        self._metadata, self._clock, self._config = metadata, clock, config
+        self._id, self._epoch, self._host_id = broker_id, epoch, host_id
+        self._say, self._lost = say, lost
+        self._liveness = Liveness(config.session_s)
+        self.controller_epoch: int | None = None
+        """None while another broker is the controller."""
+        self._orphans_since: float | None = None
+
+    async def beat(self) -> None:
+        """The heartbeat, until cancelled. A broker that was declared dead must exit: its partitions are or will be elsewhere."""
+        while True:
+            try:
+                await self._metadata.write(lambda tx: members.heartbeat(tx, self._id, self._epoch))
+            except StaleBrokerEpoch as error:
+                self._lost(error)
+                return
+            except MetadataUnavailable as error:
+                self._say(f"heartbeat not written, trying again: {error}")
+            await self._clock.sleep(self._config.heartbeat_s)
+
+    async def watch(self) -> None:
+        """The poll, until cancelled: the newest image, who is silent, and what a controller must do."""
+        away = False
+        while True:
+            try:
+                image = await self._metadata.refresh()
+                away = False
+                self._liveness.observe(self._metadata.beats, self._clock.monotonic())
+                await self._duties(image)
+            except MetadataUnavailable as error:
+                if not away:
+                    self._say(f"the metadata store is away, going on with what is known: {error}")
+                away = True
+            except NotController:
+                self.controller_epoch = None
+            except KafkaError as error:
+                self._say(f"controller duty failed, trying again: {error}")
+            await self._clock.sleep(self._config.poll_s)
+
+    async def _duties(self, image: Image) -> None:
+        if self._id not in image.brokers or image.brokers[self._id].epoch != self._epoch:
+            return
+        gone = self._gone(image)
+        if image.controller != self._id or self.controller_epoch is None:
+            self.controller_epoch = None
+            if image.controller not in (NOBODY, self._id) and not self._is_over(image, gone):
+                return
+            self.controller_epoch = await self._metadata.change(
+                lambda tx: members.take_control(tx, self._id, self._epoch, image.controller)
+            )
+            if self.controller_epoch is None:
+                return
+            self._say(f"broker {self._id} is the controller now (epoch {self.controller_epoch})")
+        await self._bury(self._metadata.image, gone)
+        await self._pass_on(self._metadata.image)
+        await self._find_owners(self._metadata.image)
+
+    def _is_over(self, image: Image, gone: dict[int, str]) -> bool:
+        controller = image.brokers.get(image.controller)
+        return controller is None or not controller.alive or controller.id in gone
+
+    def _gone(self, image: Image) -> dict[int, str]:
+        """Live brokers that are over, and how that is known."""
+        others = [broker for broker in image.alive() if broker.id != self._id]
+        gone = {broker.id: "its WAL lock is free" for broker in others if self._let_go(broker)}
+        for broker in self._liveness.silent([b.id for b in others], self._clock.monotonic()):
+            gone.setdefault(broker, f"silent for {self._config.session_s:g} s")
+        return gone
+
+    def _let_go(self, broker: Broker) -> bool:
+        if broker.host_id != self._host_id:
+            return False
+        try:
+            return is_free(directory_of(broker.wal_url) / LOCK_FILE)
+        except WalError:
+            return False
+
+    async def _bury(self, image: Image, gone: dict[int, str]) -> None:
+        for broker_id, how in gone.items():
+            dead = image.brokers[broker_id]
+            recoverer = self._recoverer(image, dead, set(gone))
+            epoch = self._held_epoch()
+            await self._metadata.change(
+                partial(
+                    members.declare_dead,
+                    me=self._id,
+                    controller_epoch=epoch,
+                    dead=dead.id,
+                    dead_epoch=dead.epoch,
+                    recoverer=recoverer,
+                )
+            )
+            self._liveness.judged(broker_id, self._clock.monotonic())
+            self._say(f"broker {broker_id} is dead ({how}); broker {recoverer} recovers it")
+
+    async def _pass_on(self, image: Image) -> None:
+        """Recoveries whose recoverer died too get another one."""
+        alive = {broker.id for broker in image.alive()}
+        for recovery in image.recoveries.values():
+            if recovery.recoverer not in alive:
+                recoverer = self._recoverer(image, image.brokers[recovery.broker], set())
+                epoch = self._held_epoch()
+                await self._metadata.change(
+                    partial(
+                        members.reassign_recovery,
+                        me=self._id,
+                        controller_epoch=epoch,
+                        lost=recovery,
+                        recoverer=recoverer,
+                    )
+                )
+
+    def _recoverer(self, image: Image, dead: Broker, unfit: set[int]) -> int:
+        """A live broker on the dead one's host (only there is its WAL reachable), not always the same; else this one."""
+        fit = [b.id for b in image.alive() if b.host_id == dead.host_id and b.id not in unfit and b.id != dead.id]
+        return fit[dead.epoch % len(fit)] if fit else self._id
+
+    async def _find_owners(self, image: Image) -> None:
+        """Partitions that nobody owns find an owner after a while; their preferred one had its chance to come back."""
+        if not any(p.owner == NOBODY for topic in image.topics.values() for p in topic.partitions):
+            self._orphans_since = None
+            return
+        now = self._clock.monotonic()
+        if self._orphans_since is None:
+            self._orphans_since = now
+        if now - self._orphans_since > self._config.orphan_s:
+            self._orphans_since = None
+            epoch = self._held_epoch()
+            settled = await self._metadata.change(lambda tx: members.settle_orphans(tx, self._id, epoch))
+            self._say(f"{settled} partitions that nobody owned have owners again")
+
+    def _held_epoch(self) -> int:
+        if self.controller_epoch is None:
+            raise NotController(f"broker {self._id} is not the controller")
+        return self.controller_epoch
+
+    async def leave(self) -> None:
+        """A clean goodbye."""
+        await asyncio.shield(self._metadata.change(lambda tx: members.deregister(tx, self._id, self._epoch)))

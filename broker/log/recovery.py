@@ -1,0 +1,113 @@
+"""Brings a dead broker's acknowledged records into objects and its partitions back to life (law 5).
+
+Only who holds the WAL's fence reads it, and one transaction, conditional on the recovery row, commits the records, closes every range
+and names the new owners: before it nothing has happened, after it everything has. Entries below the committed end were uploaded
+already; entries of another leader epoch belong to a range that was closed since, so they are void.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from broker.clock import Clock
+from broker.log.producers import Producers
+from broker.log.reader import object_key
+from broker.log.uploader import build
+from broker.metadata import commits, members
+from broker.metadata.database import Tx
+from broker.metadata.image import Broker, Recovery
+from broker.metadata.rows import Extent, OpenRange
+from broker.metadata.store import Metadata
+from broker.objects.layout import Piece
+from broker.objects.store import ObjectStore
+from broker.records.batch import batches
+from broker.wal.base import Entry, WalError
+from broker.wal.disk import LOCK_FILE, RING_FILE, DiskWal, directory_of
+from broker.wal.holder import HeldByAnother, kill_if_stopped
+
+FENCE_WAIT_S = 0.1
+
+Say = Callable[[str], None]
+
+
+async def replay(
+    metadata: Metadata,
+    store: ObjectStore,
+    clock: Clock,
+    recovery: Recovery,
+    entries: Iterable[Entry],
+    preferred: int | None,
+) -> list[int]:
+    """Commits what was not, closes the ranges, finds owners (`preferred` for all, when given); the uids concerned."""
+    open_ranges = await metadata.read(lambda tx: members.open_ranges(tx, recovery))
+    extents, parts = salvage(open_ranges, entries)
+    if not extents:
+        return await metadata.change(lambda tx: commits.finish_recovery(tx, recovery, preferred))
+    now_ms = clock.wall_ms()
+    object_id = await metadata.write(lambda tx: commits.prepare(tx, recovery.recoverer, now_ms))
+    data = await asyncio.get_running_loop().run_in_executor(None, build, parts)
+    await store.put(object_key(object_id), data)
+
+    def work(tx: Tx) -> list[int]:
+        members.check_recovery(tx, recovery)
+        commits.commit(tx, object_id, len(data), extents, (recovery.broker, recovery.broker_epoch), now_ms)
+        return commits.finish_recovery(tx, recovery, preferred)
+
+    return await metadata.change(work)
+
+
+def salvage(
+    open_ranges: Sequence[OpenRange], entries: Iterable[Entry]
+) -> tuple[list[Extent], list[tuple[int, list[Piece]]]]:
+    """The records past each range's committed end, contiguous, with the producer state they lead to."""
+    wanted = {(one.uid, one.epoch): one for one in open_ranges}
+    pieces: dict[int, list[Piece]] = {}
+    ends = {one.uid: one.end for one in open_ranges}
+    producers = {one.uid: Producers(one.producers) for one in open_ranges}
+    for entry in entries:
+        if (entry.uid, entry.epoch) not in wanted or entry.base_offset != ends[entry.uid]:
+            continue
+        newest = -1
+        for batch in batches(entry.records):
+            newest = max(newest, batch.max_timestamp)
+            if batch.is_idempotent:
+                producers[entry.uid].record(batch, batch.base_offset)
+        piece = Piece(
+            base_offset=entry.base_offset, end_offset=entry.end_offset, max_timestamp_ms=newest, data=entry.records
+        )
+        pieces.setdefault(entry.uid, []).append(piece)
+        ends[entry.uid] = entry.end_offset
+    extents = [
+        Extent(
+            uid=one.uid,
+            epoch=one.epoch,
+            start=one.end,
+            end=ends[one.uid],
+            size_bytes=sum(len(piece.data) for piece in pieces[one.uid]),
+            max_timestamp_ms=max(piece.max_timestamp_ms for piece in pieces[one.uid]),
+            producers=producers[one.uid].snapshot(ends[one.uid]),
+        )
+        for one in open_ranges
+        if one.uid in pieces
+    ]
+    return extents, [(extent.uid, pieces[extent.uid]) for extent in extents]
+
+
+async def fence(dead: Broker, host_id: str, clock: Clock, entropy: Callable[[int], bytes], say: Say) -> DiskWal:
+    """The dead broker's WAL, locked and read. Waits for a holder to go, and kills one that is provably stopped."""
+    directory = directory_of(dead.wal_url)
+    if dead.host_id != host_id or not (directory / RING_FILE).exists():
+        raise WalError(
+            f"the WAL of broker {dead.id} ({dead.wal_url}) is not reachable from here:"
+            " its partitions stay offline until it is back, or until it is declared lost"
+        )
+    while True:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, DiskWal.take, directory, 0, entropy)
+        except HeldByAnother:
+            if (pid := kill_if_stopped(directory / LOCK_FILE)) is not None:
+                say(
+                    f"broker {dead.id} (pid {pid}) was stopped beyond its session: killed, so that it cannot write any more"
+                )
+            await clock.sleep(FENCE_WAIT_S)
