@@ -85,7 +85,10 @@ class ClusterState:
 
 def state_hash(assignment: Assignment, live: Collection[int]) -> str:
     """SHA-256 over every partition's leader and replicas, and the ids of the brokers that are up."""
-    rows = [[topic, number, leader, list(replicas)] for (topic, number), (leader, replicas) in assignment.items()]
+    rows = [
+        [topic, number, leader if leader in live else -1, list(replicas)]
+        for (topic, number), (leader, replicas) in assignment.items()
+    ]
     text = json.dumps([sorted(rows), sorted(live)], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
