@@ -30,7 +30,7 @@ RING_AT = 2 * ALIGN
 _HEAD_MAGIC = b"SPWALHD1"
 _HEAD = struct.Struct(">Q16sQQQQ")
 _CRC = struct.Struct(">I")
-_BLOCK_MAGIC = b"SPWB"
+BLOCK_MAGIC = b"SPWB"
 _BLOCK = struct.Struct(">16sQQQII")
 _ENTRY = struct.Struct(">QIQQI")
 BLOCK_BYTES = 4 + 4 + _BLOCK.size
@@ -102,7 +102,7 @@ def pack_block(ring_id: bytes, epoch: int, sequence: int, position: int, entries
     crc = crc32c(body)
     for piece in pieces:
         crc = crc32c(piece, crc)
-    pieces[0] = _BLOCK_MAGIC + _CRC.pack(crc) + body
+    pieces[0] = BLOCK_MAGIC + _CRC.pack(crc) + body
     size = BLOCK_BYTES + payload_bytes
     pieces.append(bytes(aligned(size) - size))
     return pieces
@@ -110,7 +110,7 @@ def pack_block(ring_id: bytes, epoch: int, sequence: int, position: int, entries
 
 def block_size(start: bytes, ring_id: bytes, position: int) -> int | None:
     """Bytes of the block whose header begins `start`, unpadded; None unless it is a header of this ring at this position."""
-    if len(start) < BLOCK_BYTES or start[:4] != _BLOCK_MAGIC:
+    if len(start) < BLOCK_BYTES or start[:4] != BLOCK_MAGIC:
         return None
     found_ring, _, _, found_position, payload_bytes, _ = _BLOCK.unpack_from(start, 8)
     if found_ring != ring_id or found_position != position:

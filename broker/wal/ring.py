@@ -8,13 +8,14 @@ the bad one had been durable too: corruption, and the ring stays closed (law 7).
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from broker.wal.base import Entry, Recovered, WalError
 from broker.wal.layout import (
     ALIGN,
     BLOCK_BYTES,
+    BLOCK_MAGIC,
     RING_AT,
     Block,
     Head,
@@ -49,6 +50,8 @@ class Ring:
         if not path.exists():
             _create(path, aligned(capacity), ring_id)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        # Without read-ahead the parts never written stay holes to SEEK_DATA, and opening a new ring reads a page, not all of it.
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
         heads = [head for at in (0, ALIGN) if (head := unpack_head(os.pread(fd, ALIGN, at))) is not None]
         if not heads:
             os.close(fd)
@@ -88,14 +91,32 @@ class Ring:
     def _check_tail(self, at: int, sequence: int) -> bool:
         """Whether a group was begun at `at` and never finished; WalError when a whole block lies further on."""
         begun = block_size(self._read(at, BLOCK_BYTES), self._head.ring_id, at) is not None
-        limit = self._head.trim + self.capacity
-        for chunk_at in range(at + ALIGN, limit, PROBE_BYTES):
-            chunk = self._read(chunk_at, min(PROBE_BYTES, limit - chunk_at))
-            for probe in range(chunk_at, chunk_at + len(chunk), ALIGN):
-                start = chunk[probe - chunk_at : probe - chunk_at + BLOCK_BYTES]
+        for offset in self._magic_offsets():
+            lap = -(-(at + ALIGN - (offset - RING_AT)) // self.capacity)
+            probe = offset - RING_AT + lap * self.capacity
+            if probe < self._head.trim + self.capacity:
+                start = os.pread(self._fd, BLOCK_BYTES, offset)
                 if block_size(start, self._head.ring_id, probe) is not None:
                     self._refuse_if_whole(at, probe, sequence)
         return begun
+
+    def _magic_offsets(self) -> Iterator[int]:
+        """Where in the file a block may begin; parts that were never written are skipped, not read."""
+        chunk = bytearray(PROBE_BYTES)
+        at, end = RING_AT, RING_AT + self.capacity
+        while at < end:
+            try:
+                at = os.lseek(self._fd, at, os.SEEK_DATA) // ALIGN * ALIGN
+                hole = os.lseek(self._fd, at, os.SEEK_HOLE)
+            except OSError:
+                return  # no data from here on
+            size = os.preadv(self._fd, [memoryview(chunk)[: hole - at]], at)
+            found = chunk.find(BLOCK_MAGIC, 0, size)
+            while found >= 0:
+                if found % ALIGN == 0 and at + found < end:
+                    yield at + found
+                found = chunk.find(BLOCK_MAGIC, found + 1, size)
+            at += max(size, ALIGN)
 
     def _refuse_if_whole(self, at: int, probe: int, sequence: int) -> None:
         later = self._block_at(probe)
