@@ -17,7 +17,7 @@ from typing import Any
 
 from broker.api import k18_api_versions
 from broker.api.context import ConnectionInfo, Context, Settings
-from broker.api.registry import Api, Chunks, find
+from broker.api.registry import Api, Chunks, HangUp, find
 from broker.clock import Clock
 from broker.errors import KafkaError, MalformedFrame, code_of, name_of
 from broker.wire.cursor import I32, Cursor
@@ -261,6 +261,9 @@ class Connection(asyncio.BufferedProtocol):
         try:
             answer = await api.handle(self._context, request, version)
             chunks = None if answer is None else api.encode(version, answer)
+        except HangUp:
+            self._transport.close()
+            answer, chunks = None, None
         except Exception as fault:
             answer, chunks = self._failure(api, version, request, fault)
         error = first_error(answer)

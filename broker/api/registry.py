@@ -22,7 +22,19 @@ from broker.api.context import ConnectionInfo, Context, Meter, Settings
 from broker.wire.codec import decode, encode_answer, shape
 from broker.wire.encoder import Fields
 
-__all__ = ["Api", "Chunks", "ConnectionInfo", "Context", "Meter", "Settings", "all_apis", "find", "load", "register"]
+__all__ = [
+    "Api",
+    "Chunks",
+    "ConnectionInfo",
+    "Context",
+    "HangUp",
+    "Meter",
+    "Settings",
+    "all_apis",
+    "find",
+    "load",
+    "register",
+]
 
 Chunks = list[bytes | bytearray | memoryview]
 """The pieces of an answer's body, sent as they are: record bytes are not copied into one."""
@@ -57,6 +69,10 @@ class Api:
 
     def flexible_response_header(self, version: int) -> bool:
         return shape(self.key, version).flexible_response_header
+
+
+class HangUp(Exception):
+    """Raised by a handler that can answer only by closing the connection: a failed Produce that wants no answer."""
 
 
 _apis: dict[int, Api] = {}

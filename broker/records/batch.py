@@ -31,7 +31,12 @@ PREFIX_BYTES = 12
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _PREFIX = struct.Struct(">qi")
 _LEADER_EPOCH = struct.Struct(">i")
+_ATTRIBUTES = struct.Struct(">h")
+_MAX_TIMESTAMP = struct.Struct(">q")
+_CRC = struct.Struct(">I")
+_CRC_AT = 17
 _CRC_FROM = 21
+_MAX_TIMESTAMP_AT = 35
 _LENGTH_AT = 8
 _MAGIC_AT = 16
 _MIN_RECORD_BYTES = 7  # length, attributes, two deltas, key and value lengths, header count: a byte each
@@ -183,6 +188,14 @@ def _check_claims(batch: Batch) -> None:
         )
     if batch.is_transactional and not batch.is_idempotent:
         raise InvalidRecord("a transactional batch without a producer id")
+
+
+def stamp(data: bytearray | memoryview, batch: Batch, now_ms: int) -> None:
+    """Makes the broker's clock the batch's: LogAppendTime in the attributes, the newest timestamp, and a new CRC."""
+    _ATTRIBUTES.pack_into(data, batch.position + _CRC_FROM, batch.attributes | _LOG_APPEND_TIME)
+    _MAX_TIMESTAMP.pack_into(data, batch.position + _MAX_TIMESTAMP_AT, now_ms)
+    body = memoryview(data)[batch.position + _CRC_FROM : batch.position + batch.size_bytes]
+    _CRC.pack_into(data, batch.position + _CRC_AT, crc32c(body))
 
 
 def patch(data: bytearray | memoryview, batch: Batch, *, base_offset: int, leader_epoch: int) -> None:

@@ -10,7 +10,7 @@ from kio.index import load_request_schema, load_response_schema
 from kio.serial import entity_reader
 
 from broker.errors import MalformedFrame
-from broker.wire.encoder import Fields, encode
+from broker.wire.encoder import Fields, Packed, encode, item_writer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,3 +51,10 @@ def decode(key: int, version: int, frame: memoryview, position: int) -> Any:
 def encode_answer(key: int, version: int, answer: Fields) -> bytearray:
     """The body of an answer, without header."""
     return encode(shape(key, version).response, answer)
+
+
+def pack_item(key: int, version: int, array: str, item: Fields) -> Packed:
+    """One item of a top-level array of an answer in its final bytes, for items that are answered often."""
+    out = bytearray()
+    item_writer(shape(key, version).response, array)(out, item)
+    return Packed(data=bytes(out))

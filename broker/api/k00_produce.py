@@ -1,0 +1,180 @@
+"""Produce (0), versions 3 to 13: records into logs, answered when they are durable (law 1).
+
+Version 0 is advertised though 3 is the lowest we read: librdkafka takes a higher minimum for a broker without
+compression (KAFKA-18659). From version 8 errors carry a message, from 10 the current leader (KIP-951), from 13 topics
+have ids.
+Every append of a request is queued before anything is awaited, so that requests keep their order.
+Deviation: there are no transactions. acks=1 and acks=all mean the same: durable in the WAL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from broker.api.context import Context
+from broker.api.registry import HangUp, register
+from broker.api.topics import configs_of, endpoints_on, find_topic
+from broker.configs import Configs
+from broker.errors import (
+    InvalidRecord,
+    InvalidRequiredAcks,
+    InvalidTopic,
+    InvalidTxnState,
+    KafkaError,
+    LeaderMoved,
+    MessageTooLarge,
+    RequestTimedOut,
+    UnsupportedForMessageFormat,
+    code_of,
+)
+from broker.metadata.image import Image, Topic
+from broker.records.batch import batches, check_produced, stamp
+from broker.wire.produce import (
+    ProduceAnswer,
+    ProducedPartition,
+    ProducePartition,
+    ProduceRequest,
+    decode_produce,
+    encode_produce,
+)
+
+_ACKS = (0, 1, -1)
+_LONGEST_WAIT_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Pending:
+    """Records on their way to the disk, or why they are not."""
+
+    topic: str
+    asked: ProducePartition
+    result: asyncio.Future[Any] | Exception
+
+
+def _failed(request: ProduceRequest, _version: int, code: int) -> ProduceAnswer:
+    topics = (
+        (each.topic, tuple(ProducedPartition(index=part.index, error_code=code) for part in each.partitions))
+        for each in request.topics
+    )
+    return ProduceAnswer(topics=tuple(topics))
+
+
+@register(
+    key=0,
+    name="Produce",
+    versions=(3, 13),
+    advertised_low=0,
+    decoder=decode_produce,
+    encoder=encode_produce,
+    failed=_failed,
+)
+async def produce(context: Context, request: ProduceRequest, version: int) -> ProduceAnswer | None:
+    """Appends everything, then waits for all of it; each partition fails or succeeds by itself."""
+    current = configs_of(context)
+    image: Image = context.metadata.image
+    pending = [
+        (each.topic, [_append(context, image, current, request, each.topic, asked) for asked in each.partitions])
+        for each in request.topics
+    ]
+    context.meter.client_request(context.connection, "produce")
+    await _settle([one.result for _, ones in pending for one in ones], request)
+    topics = tuple((key, tuple(_answer(context, one) for one in ones)) for key, ones in pending)
+    failed = [part for _, parts in topics for part in parts if part.error_code]
+    if request.acks == 0:
+        if failed:
+            raise HangUp
+        return None
+    leaders = {part.leader for part in failed if part.leader >= 0}
+    endpoints = endpoints_on(image, leaders, context.connection.listener) if leaders else ()
+    return ProduceAnswer(topics=topics, endpoints=endpoints)
+
+
+def _append(
+    context: Context,
+    image: Image,
+    current: Configs,
+    request: ProduceRequest,
+    key: str | UUID,
+    asked: ProducePartition,
+) -> _Pending:
+    """Queues the records of one partition; does not wait, and raises nothing that belongs to this partition only."""
+    name = str(key)
+    try:
+        topic = find_topic(image, key)
+        name = topic.name
+        records = _checked(request, topic, asked, current)
+        log = context.logs.get(name, asked.index)
+        if current.topic("message.timestamp.type", topic.configs).value == "LogAppendTime":
+            for batch in check_produced(records):
+                stamp(records, batch, context.clock.wall_ms())
+        return _Pending(topic=name, asked=asked, result=log.append(records, acks=request.acks))
+    except KafkaError as error:
+        return _Pending(topic=name, asked=asked, result=error)
+
+
+def _checked(request: ProduceRequest, topic: Topic, asked: ProducePartition, current: Configs) -> memoryview:
+    if request.acks not in _ACKS:
+        raise InvalidRequiredAcks(f"acks is {request.acks}; 0, 1 and -1 (all) exist")
+    if request.transactional_id is not None:
+        raise InvalidTxnState("transactions are not served")
+    if topic.internal:
+        raise InvalidTopic(f"{topic.name} is internal and takes no records")
+    if not asked.records:
+        raise InvalidRecord("no record batch for the partition")
+    limit = int(current.topic("max.message.bytes", topic.configs).value)
+    if len(asked.records) > limit:
+        largest = max(batch.size_bytes for batch in batches(asked.records))
+        if largest > limit:
+            raise MessageTooLarge(f"a batch of {largest} bytes; max.message.bytes of {topic.name} is {limit}")
+    return asked.records
+
+
+async def _settle(results: list[asyncio.Future[Any] | Exception], request: ProduceRequest) -> None:
+    """Waits for what is on its way, at most as long as the producer would. Nobody is cancelled: the WAL will finish."""
+    waiting = [result for result in results if isinstance(result, asyncio.Future) and not result.done()]
+    if waiting:
+        await asyncio.wait(waiting, timeout=min(max(request.timeout_ms, 1) / 1000, _LONGEST_WAIT_S))
+
+
+def _answer(context: Context, one: _Pending) -> ProducedPartition:
+    fault = _fault(one.result)
+    if fault is not None:
+        return _refused(one.asked.index, fault)
+    assert isinstance(one.result, asyncio.Future)
+    appended = one.result.result()
+    for batch in batches(one.asked.records or b""):
+        context.meter.produced(
+            context.connection, one.topic, one.asked.index, batch.size_bytes, batch.count, batch.codec
+        )
+    return ProducedPartition(
+        index=one.asked.index,
+        base_offset=appended.base_offset,
+        log_append_time_ms=appended.log_append_time_ms,
+        log_start=appended.log_start,
+    )
+
+
+def _fault(result: asyncio.Future[Any] | Exception) -> BaseException | None:
+    """Why the records were not taken; None when they were."""
+    if isinstance(result, Exception):
+        return result
+    if not result.done():
+        return RequestTimedOut("the records were not durable in time; they may become so")
+    return result.exception()
+
+
+def _refused(index: int, error: BaseException) -> ProducedPartition:
+    known = error if isinstance(error, LeaderMoved) else None
+    code = code_of(error)
+    if isinstance(error, UnsupportedForMessageFormat):
+        code = InvalidRecord.code  # what Kafka answers to an old format inside a new request
+    return ProducedPartition(
+        index=index,
+        error_code=code,
+        error_message=error.message if isinstance(error, KafkaError) else None,
+        leader=-1 if known is None else known.leader,
+        leader_epoch=-1 if known is None else known.epoch,
+    )

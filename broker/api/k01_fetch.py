@@ -1,0 +1,156 @@
+"""Fetch (1), versions 4 to 17: records out of logs, waiting for them when there are too few.
+
+A request waits until `min_bytes` are there, any partition has an error, or `max_wait_ms` is over. Bytes are bounded by
+the request, by each partition's own limit and by `fetch.max.bytes`; the first batch comes even if larger (KIP-74).
+Deviation: there are no sessions (id 0 is answered, so clients send whole requests) and no other replica to read from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from broker.api.context import Context
+from broker.api.registry import register
+from broker.api.topics import broker_number, endpoints_on, find_topic
+from broker.errors import (
+    FencedLeaderEpoch,
+    FetchSessionIdNotFound,
+    KafkaError,
+    LeaderMoved,
+    UnknownLeaderEpoch,
+)
+from broker.metadata.image import Image
+from broker.wire.fetch import (
+    FetchAnswer,
+    FetchedPartition,
+    FetchPartition,
+    FetchRequest,
+    decode_fetch,
+    encode_fetch,
+)
+
+_LONGEST_WAIT_S = 60.0
+
+
+def _failed(request: FetchRequest, version: int, code: int) -> FetchAnswer:
+    if version >= 7:
+        return FetchAnswer(topics=(), error_code=code)
+    topics = (
+        (each.topic, tuple(FetchedPartition(index=part.index, error_code=code) for part in each.partitions))
+        for each in request.topics
+    )
+    return FetchAnswer(topics=tuple(topics))
+
+
+@dataclass(kw_only=True, slots=True)
+class _Round:
+    """One look at all partitions of a request."""
+
+    bytes_left: int
+    topics: list[tuple[str | UUID, tuple[FetchedPartition, ...]]] = field(default_factory=list)
+    size_bytes: int = 0
+    has_error: bool = False
+    growth: list[tuple[Any, int]] = field(default_factory=list)
+    """(log, offset): where the next record would come."""
+    read: list[tuple[str, int, int]] = field(default_factory=list)
+    """(topic, index, bytes), for the meter."""
+
+
+@register(
+    key=1,
+    name="Fetch",
+    versions=(4, 17),
+    decoder=decode_fetch,
+    encoder=encode_fetch,
+    failed=_failed,
+    drop_when_gone=True,
+)
+async def fetch(context: Context, request: FetchRequest, version: int) -> FetchAnswer:
+    """Looks, waits for growth, and looks again, until it is enough or time is up."""
+    if request.session_id != 0:
+        raise FetchSessionIdNotFound(f"no fetch session {request.session_id}")
+    if request.rack:
+        context.connection.zone = request.rack
+    context.meter.client_request(context.connection, "fetch")
+    deadline = context.clock.monotonic() + min(max(request.max_wait_ms, 0) / 1000, _LONGEST_WAIT_S)
+    while True:
+        found = await _look(context, request)
+        seconds_left = deadline - context.clock.monotonic()
+        enough = found.size_bytes >= request.min_bytes or found.has_error or not found.growth
+        if enough or seconds_left <= 0:
+            break
+        await _growth(found, seconds_left)
+    for topic, index, size_bytes in found.read:
+        context.meter.fetched(context.connection, topic, index, size_bytes)
+    return FetchAnswer(topics=tuple(found.topics), endpoints=_endpoints(context, found))
+
+
+async def _look(context: Context, request: FetchRequest) -> _Round:
+    limit = min(max(request.max_bytes, 0), broker_number(context, "fetch.max.bytes"))
+    found = _Round(bytes_left=limit)
+    for each in request.topics:
+        partitions = [await _read(context, each.topic, asked, found) for asked in each.partitions]
+        found.topics.append((each.topic, tuple(partitions)))
+    return found
+
+
+async def _read(context: Context, key: str | UUID, asked: FetchPartition, found: _Round) -> FetchedPartition:
+    try:
+        topic = find_topic(context.metadata.image, key)
+        log = context.logs.get(topic.name, asked.index)
+        _check_epoch(asked, log)
+        max_bytes = min(max(asked.max_bytes, 0), found.bytes_left)
+        part = await log.read(asked.offset, max_bytes, min_one=found.size_bytes == 0)
+    except KafkaError as error:
+        found.has_error = True
+        return _refused(asked.index, error)
+    size_bytes = sum(len(piece) for piece in part.data)
+    found.size_bytes += size_bytes
+    found.bytes_left = max(found.bytes_left - size_bytes, 0)
+    found.growth.append((log, part.high_watermark))
+    if size_bytes:
+        found.read.append((topic.name, asked.index, size_bytes))
+    return FetchedPartition(
+        index=asked.index,
+        high_watermark=part.high_watermark,
+        last_stable=part.last_stable,
+        log_start=part.log_start,
+        records=tuple(part.data),
+    )
+
+
+def _check_epoch(asked: FetchPartition, log: Any) -> None:
+    """KIP-320: a client that knows another leadership than ours is told, before it reads from the wrong one."""
+    if asked.leader_epoch < 0 or asked.leader_epoch == log.epoch:
+        return
+    if asked.leader_epoch < log.epoch:
+        raise FencedLeaderEpoch(f"epoch {asked.leader_epoch} is over; it is {log.epoch}")
+    raise UnknownLeaderEpoch(f"epoch {asked.leader_epoch} is not known here yet; it is {log.epoch}")
+
+
+def _refused(index: int, error: KafkaError) -> FetchedPartition:
+    if isinstance(error, LeaderMoved):
+        return FetchedPartition(index=index, error_code=error.code, leader=error.leader, leader_epoch=error.epoch)
+    return FetchedPartition(index=index, error_code=error.code)
+
+
+async def _growth(found: _Round, seconds: float) -> None:
+    """Until any of the logs has a record past what was seen, or time is up. The next look finds a log's error."""
+    futures = [log.wait_for(offset) for log, offset in found.growth]
+    try:
+        await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for future in futures:
+            if not future.cancel() and not future.cancelled():
+                future.exception()
+
+
+def _endpoints(context: Context, found: _Round) -> Any:
+    leaders = {part.leader for _, parts in found.topics for part in parts if part.leader >= 0}
+    if not leaders:
+        return ()
+    image: Image = context.metadata.image
+    return endpoints_on(image, leaders, context.connection.listener)

@@ -1,0 +1,103 @@
+"""CreateTopics (19), versions 2 to 7. Any broker does it: the truth is in SQL, not at a controller.
+
+Deviation: a replication factor larger than the cluster is accepted and capped, since replicas only say who may lead.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from broker.api.context import Context
+from broker.api.registry import register
+from broker.api.topics import broker_number, check_collision, check_name, checked_configs, configs_of
+from broker.configs import TOPIC_CONFIGS, Configs
+from broker.errors import (
+    InvalidPartitions,
+    InvalidReplicaAssignment,
+    InvalidReplicationFactor,
+    InvalidRequest,
+    KafkaError,
+    TopicAlreadyExists,
+)
+from broker.metadata.image import Topic
+from broker.wire.encoder import Fields
+
+
+def _failed(request: Any, _version: int, code: int) -> Fields:
+    return {"topics": [{"name": asked.name, "error_code": code} for asked in request.topics]}
+
+
+@register(key=19, name="CreateTopics", versions=(2, 7), failed=_failed)
+async def create_topics(context: Context, request: Any, version: int) -> Fields:
+    """Each topic by itself: one that cannot be created does not hold up the others."""
+    times = Counter(asked.name for asked in request.topics)
+    answers = []
+    for name in times:
+        asked = next(topic for topic in request.topics if topic.name == name)
+        try:
+            if times[name] > 1:
+                raise InvalidRequest(f"Create topics request has the topic {name} {times[name]} times")
+            answers.append(await _create(context, asked, request.validate_only))
+        except KafkaError as error:
+            answers.append({"name": name, "error_code": error.code, "error_message": error.message})
+    return {"topics": answers}
+
+
+async def _create(context: Context, asked: Any, validate_only: bool) -> Fields:
+    image = context.metadata.image
+    check_name(asked.name)
+    if image.topic(asked.name) is not None:
+        raise TopicAlreadyExists(f"Topic '{asked.name}' already exists")
+    check_collision(asked.name, image)
+    current = configs_of(context)
+    configs = checked_configs({config.name: config.value for config in asked.configs}, current)
+    assignments = _assignments(asked)
+    partitions, factor = _sizes(context, asked, assignments)
+    if validate_only:
+        return _described(asked.name, None, partitions, factor, configs, current)
+    topic: Topic = await context.metadata.create_topic(
+        asked.name, partitions=partitions, replication_factor=factor, assignments=assignments, configs=configs
+    )
+    factor = len(topic.partitions[0].replicas)
+    return _described(topic.name, topic, len(topic.partitions), factor, topic.configs, current)
+
+
+def _assignments(asked: Any) -> dict[int, tuple[int, ...]] | None:
+    if not asked.assignments:
+        return None
+    if asked.num_partitions != -1 or asked.replication_factor != -1:
+        raise InvalidRequest("Give partitions and replication factor, or assignments, not both")
+    assignments = {each.partition_index: tuple(each.broker_ids) for each in asked.assignments}
+    if sorted(assignments) != list(range(len(asked.assignments))):
+        raise InvalidReplicaAssignment("partitions in assignments must be 0, 1, 2, ... without gaps")
+    if any(not brokers or len(set(brokers)) != len(brokers) for brokers in assignments.values()):
+        raise InvalidReplicaAssignment("each partition needs at least one broker, and none twice")
+    return assignments
+
+
+def _sizes(context: Context, asked: Any, assignments: dict[int, tuple[int, ...]] | None) -> tuple[int, int]:
+    """(partitions, replication factor), the broker's defaults for -1."""
+    if assignments is not None:
+        return len(assignments), len(assignments[0])
+    partitions, factor = asked.num_partitions, asked.replication_factor
+    if partitions == -1:
+        partitions = broker_number(context, "num.partitions")
+    if factor == -1:
+        factor = broker_number(context, "default.replication.factor")
+    if partitions < 1:
+        raise InvalidPartitions(f"Number of partitions was set to {partitions}; it must be larger than 0")
+    if factor < 1:
+        raise InvalidReplicationFactor(f"Replication factor was set to {factor}; it must be larger than 0")
+    return partitions, factor
+
+
+def _described(name: str, topic: Topic | None, partitions: int, factor: int, own: Any, current: Configs) -> Fields:
+    values = [current.topic(config, own) for config in sorted(TOPIC_CONFIGS)]
+    return {
+        "name": name,
+        "topic_id": None if topic is None else topic.id,
+        "num_partitions": partitions,
+        "replication_factor": factor,
+        "configs": [{"name": v.key.name, "value": v.value, "config_source": int(v.source)} for v in values],
+    }

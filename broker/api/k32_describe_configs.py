@@ -1,0 +1,110 @@
+"""DescribeConfigs (32), versions 1 to 4, of topics and brokers: value, where it comes from, and what it means.
+
+A broker's own settings (id, listeners, zone) are asked of that broker; another one answers them from the metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from broker.api.context import Context
+from broker.api.registry import register
+from broker.api.topics import check_name, configs_of, find_topic
+from broker.configs import BROKER_CONFIGS, TOPIC_CONFIGS, Configs, Source, Value
+from broker.errors import InvalidRequest, KafkaError
+from broker.metadata.image import Image
+from broker.wire.encoder import Fields
+
+
+def _failed(request: Any, _version: int, code: int) -> Fields:
+    return {"results": [_result(asked, code, None) for asked in request.resources]}
+
+
+@register(key=32, name="DescribeConfigs", versions=(1, 4), failed=_failed)
+async def describe_configs(context: Context, request: Any, version: int) -> Fields:
+    """Each resource by itself."""
+    results = []
+    for asked in request.resources:
+        try:
+            values = await _values(context, asked)
+        except KafkaError as error:
+            results.append(_result(asked, error.code, error.message))
+            continue
+        wanted = asked.configuration_keys
+        shown = [value for value in values if wanted is None or not wanted or value.key.name in wanted]
+        documented = getattr(request, "include_documentation", False)
+        configs = [_config(value, documented, request.include_synonyms) for value in shown]
+        results.append(_result(asked, 0, None) | {"configs": configs})
+    return {"results": results}
+
+
+async def _values(context: Context, asked: Any) -> Iterable[Value]:
+    match asked.resource_type:
+        case 2:
+            return await _of_topic(context, asked.resource_name)
+        case 4:
+            return _of_broker(context, asked.resource_name)
+        case 8 | 16 | 32:
+            return ()
+        case other:
+            raise InvalidRequest(
+                f"configs of resource type {other} cannot be described; topics (2) and brokers (4) can"
+            )
+
+
+async def _of_topic(context: Context, name: str) -> Iterable[Value]:
+    check_name(name)
+    image: Image = context.metadata.image
+    if image.topic(name) is None:
+        image = await context.metadata.refresh()
+    topic, current = find_topic(image, name), configs_of(context)
+    return [current.topic(config, topic.configs) for config in sorted(TOPIC_CONFIGS)]
+
+
+def _of_broker(context: Context, name: str) -> Iterable[Value]:
+    """An empty name means the defaults of all brokers, of which only what was set is shown."""
+    image: Image = context.metadata.image
+    current = configs_of(context)
+    if not name:
+        everyone = image.broker_configs.get(None, {})
+        return [
+            Value(key=BROKER_CONFIGS[config], value=value, source=Source.DYNAMIC_DEFAULT_BROKER)
+            for config, value in sorted(everyone.items())
+            if config in BROKER_CONFIGS
+        ]
+    if not name.isdecimal() or int(name) not in image.brokers:
+        raise InvalidRequest(f"there is no broker {name[:32]}")
+    broker = image.brokers[int(name)]
+    own = {
+        "broker.id": name,
+        "node.id": name,
+        "broker.rack": broker.zone or "",
+        "advertised.listeners": ",".join(f"{each}://{host}:{port}" for each, (host, port) in broker.listeners.items()),
+    }
+    static = {**(context.config.configs if broker.id == context.config.broker_id else {}), **own}
+    there = Configs(broker_id=broker.id, static=static, dynamic=current.dynamic)
+    return [there.broker(config) for config in sorted(BROKER_CONFIGS)]
+
+
+def _config(value: Value, documented: bool, with_synonyms: bool) -> Fields:
+    synonyms = [{"name": value.key.name, "value": value.value, "source": int(value.source)}] if with_synonyms else []
+    return {
+        "name": value.key.name,
+        "value": value.value,
+        "read_only": value.key.read_only,
+        "config_source": int(value.source),
+        "synonyms": synonyms,
+        "config_type": int(value.key.kind),
+        "documentation": value.key.doc if documented else None,
+    }
+
+
+def _result(asked: Any, code: int, message: str | None) -> dict[str, Any]:
+    return {
+        "error_code": code,
+        "error_message": message,
+        "resource_type": asked.resource_type,
+        "resource_name": asked.resource_name,
+        "configs": [],
+    }

@@ -1,0 +1,47 @@
+"""CreatePartitions (37), versions 0 to 3: a topic grows, it never shrinks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.api.context import Context
+from broker.api.registry import register
+from broker.api.topics import find_topic
+from broker.errors import InvalidPartitions, InvalidReplicaAssignment, InvalidTopic, KafkaError
+from broker.wire.encoder import Fields
+
+
+def _failed(request: Any, _version: int, code: int) -> Fields:
+    return {"results": [{"name": asked.name, "error_code": code} for asked in request.topics]}
+
+
+@register(key=37, name="CreatePartitions", versions=(0, 3), failed=_failed)
+async def create_partitions(context: Context, request: Any, version: int) -> Fields:
+    """Each topic by itself."""
+    answers = []
+    for asked in request.topics:
+        try:
+            await _grow(context, asked, request.validate_only)
+            answers.append({"name": asked.name})
+        except KafkaError as error:
+            answers.append({"name": asked.name, "error_code": error.code, "error_message": error.message})
+    return {"results": answers}
+
+
+async def _grow(context: Context, asked: Any, validate_only: bool) -> None:
+    await context.metadata.refresh()
+    topic = find_topic(context.metadata.image, asked.name)
+    if topic.internal:
+        raise InvalidTopic(f"{topic.name} is internal; its partitions are fixed")
+    now = len(topic.partitions)
+    if asked.count <= now:
+        raise InvalidPartitions(f"Topic currently has {now} partitions, which is not less than {asked.count}")
+    assignments = None
+    if asked.assignments is not None:
+        if len(asked.assignments) != asked.count - now:
+            raise InvalidReplicaAssignment(
+                f"{asked.count - now} partitions are to be added, {len(asked.assignments)} assignments were given"
+            )
+        assignments = {now + step: tuple(each.broker_ids) for step, each in enumerate(asked.assignments)}
+    if not validate_only:
+        await context.metadata.add_partitions(asked.name, asked.count, assignments)
