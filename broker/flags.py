@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -59,6 +59,17 @@ class Config:
     instance_type: str
     bill: bool
     exit_with_parent: bool
+
+    def static_configs(self) -> dict[str, str]:
+        """`--config`, and what other flags say under Kafka's names: what DescribeConfigs shows as static."""
+        told = {
+            "broker.id": str(self.id),
+            "node.id": str(self.id),
+            "broker.rack": self.zone or "",
+            "listeners": _joined(self.listeners),
+            "advertised.listeners": _joined(self.advertised.values()),
+        }
+        return {**told, **self.configs}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -120,6 +131,10 @@ def _config(given: argparse.Namespace) -> Config:
     strangers = set(advertised) - {listener.name for listener in listeners}
     if not listeners or strangers:
         raise ValueError(f"--advertised-listeners {', '.join(sorted(strangers))}: no listener has that name")
+    for listener in listeners:
+        if listener.host in ("", "0.0.0.0", "::") and listener.name not in advertised:
+            flag = f"--listeners {listener.name}://{listener.host}:{listener.port}"
+            raise ValueError(f"{flag}: clients cannot connect to that; say how in --advertised-listeners")
     host, port = _host_port("--http", given.http)
     configs = dict(_pair(text) for text in given.config)
     return Config(
@@ -156,6 +171,10 @@ def _listeners(flag: str, text: str) -> tuple[Listener, ...]:
             raise ValueError(f"{flag} {part}: the name {match['name']} is there twice")
         found[match["name"]] = Listener(name=match["name"], host=match["host"].strip("[]"), port=int(match["port"]))
     return tuple(found.values())
+
+
+def _joined(listeners: Iterable[Listener]) -> str:
+    return ",".join(f"{each.name}://{each.host}:{each.port}" for each in listeners)
 
 
 def _host_port(flag: str, text: str) -> tuple[str, int]:

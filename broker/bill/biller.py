@@ -44,7 +44,11 @@ class Biller:
         """Brings the files up to date; says so on stderr when it cannot, and tries again at the next call."""
         async with self._writing:
             self._ledger.read(self._clock.wall_ms(), self._read())
-            done = [await self._write_hour(hour, patience_s) for hour in self._ledger.hours()]
+            try:
+                done = [await self._write_hour(hour, patience_s) for hour in self._ledger.hours()]
+            except OSError as error:
+                print(f"the bill in {self._directory} was not written: {error.strerror}", file=sys.stderr)
+                return
             if all(done):
                 self._ledger.forget_closed()
 

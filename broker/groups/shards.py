@@ -56,6 +56,7 @@ class Shards:
         self._broker_id = broker_id
         self._initial_delay_s = initial_delay_s
         self._shards: dict[int, Shard] = {}
+        self._stopped = False
         self._loading: dict[int, asyncio.Lock] = {}
         self._parked: dict[int, asyncio.Future[JoinAnswer | SyncAnswer]] = {}
         self._tickets = itertools.count()
@@ -67,7 +68,8 @@ class Shards:
         self._spawn(self._run_ticks())
 
     async def stop(self) -> None:
-        """Sends everyone who is parked to the next coordinator."""
+        """Sends everyone who is parked, and everyone who comes now, to the next coordinator."""
+        self._stopped = True
         for shard in list(self._shards.values()):
             self._drop(shard)
         tasks = list(self._tasks)
@@ -90,7 +92,7 @@ class Shards:
     async def shard(self, group_id: str) -> Shard:
         """The shard the group lives on, loaded; NotCoordinator where another broker owns it."""
         home = self.home_of(group_id)
-        if home.owner != self._broker_id:
+        if home.owner != self._broker_id or self._stopped:
             raise NotCoordinator(f"group {group_id} is coordinated by broker {home.owner}: ask FindCoordinator")
         return await self._load(home)
 

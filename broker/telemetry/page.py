@@ -76,11 +76,12 @@ class Metrics:
         registered = broker.registered_at_ms / 1000 if broker is not None else None
         name = "streampilot_broker_registered_timestamp_seconds"
         page.gauge(name, "When this broker joined the cluster, Unix time.", registered)
-        page.gauge("streampilot_event_loop_max_step_seconds", "Longest recent step of the loop.", self.watch.longest_s())
+        longest_s = self.watch.longest_s()
+        page.gauge("streampilot_event_loop_max_step_seconds", "Longest recent step of the event loop.", longest_s)
 
     def _write_wal(self, page: Page) -> None:
         stats = self.logs.stats
-        pending, oldest_s = self.logs.pending_bytes, self.logs.oldest_pending_s
+        pending, oldest_s = self.logs.pending_upload_bytes, self.logs.oldest_pending_s
         page.gauge("kafka_stream_wal_pending_upload_bytes", "Durable in the WAL, not in objects yet.", pending)
         page.gauge("kafka_stream_wal_oldest_pending_seconds", "Age of the oldest of them.", oldest_s)
         page.gauge("streampilot_wal_capacity_bytes", "Size of the WAL's ring.", stats.wal_capacity_bytes)

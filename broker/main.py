@@ -1,0 +1,95 @@
+"""`python -m broker.main`, and `streampilot broker`: runs one broker until SIGTERM.
+
+When it serves, one JSON line goes to stdout: {"id", "pid", "kafka", "http", "zone"}; narration goes to stderr. An
+end in good order is exit 0; 1 is a fault, 2 a mistake in the flags: one line each that says what to do, never a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from broker.clock import SystemClock
+from broker.flags import Config, parse
+from broker.lifetime import parent_gone, stop_on_signals
+from broker.node import Node
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the broker that the flags describe; the exit code."""
+    config = parse(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=f"broker {config.id}: %(message)s")
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(run(config))
+    except KeyboardInterrupt:
+        return 0
+    except Exception as error:
+        print(f"broker {config.id}: {_line(error)}", file=sys.stderr)
+        return 1
+
+
+async def run(config: Config) -> int:
+    """From start to a good end, or to a fault that leaves none."""
+    clock = SystemClock()
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    node = Node(config, clock)
+    address = await node.start()
+    gc.collect()
+    gc.freeze()
+    ready = {
+        "id": config.id,
+        "pid": os.getpid(),
+        "kafka": address.kafka,
+        "http": address.http,
+        "zone": config.zone,
+    }
+    print(json.dumps(ready), flush=True)
+    fault = await _until_the_end(node, stop, clock, watch_parent=config.exit_with_parent)
+    if fault is not None:
+        node.say(_line(fault))
+    await node.stop()
+    return 0 if fault is None else 1
+
+
+async def _until_the_end(
+    node: Node, stop: asyncio.Event, clock: SystemClock, *, watch_parent: bool
+) -> Exception | None:
+    """Waits for a signal, the parent's end, or a fault, which is returned."""
+    failed = asyncio.ensure_future(node.failed())
+    ends: list[asyncio.Future[Any]] = [failed, asyncio.ensure_future(stop.wait())]
+    if watch_parent:
+        ends.append(asyncio.ensure_future(parent_gone(clock)))
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    fault = failed.result() if failed.done() else None
+    for end in ends:
+        end.cancel()
+    await asyncio.gather(*ends, return_exceptions=True)
+    return fault
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """uvloop where it exists: it is cheaper per small request."""
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        return uvloop.Loop
+    return None
+
+
+def _line(error: BaseException) -> str:
+    """An error as one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:500]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

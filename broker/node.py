@@ -1,0 +1,284 @@
+"""One broker, put together: who is made from what, what starts before what, and what ends in which order.
+
+start   metadata -> WAL lock -> sockets (their ports go into the registration) -> logs -> groups -> ready
+end     groups send their members on -> logs hand over, upload, deregister -> sockets -> the bill -> metadata
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import random  # noqa: TID251
+import socket
+import sys
+import uuid
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+from broker.api.context import ConnectionInfo, Context, Settings
+from broker.bill.biller import Biller
+from broker.bill.focus import Subject
+from broker.bill.prices import load_prices
+from broker.bill.usage import Reading
+from broker.clock import Clock
+from broker.flags import Config, Listener
+from broker.groups.coordinator import GroupCoordinator
+from broker.http import HttpServer, Reply
+from broker.log import Logs, LogsConfig
+from broker.metadata import Metadata, Registration
+from broker.objects import ObjectStore, open_store
+from broker.server import Server
+from broker.telemetry.counters import Counters
+from broker.telemetry.exposition import CONTENT_TYPE
+from broker.telemetry.loopwatch import LoopWatch
+from broker.telemetry.page import Identity, Metrics
+from broker.telemetry.storage import StorageTimes
+from broker.wal.holder import boot_id
+
+_STOP_S = 8.0
+"""For handing over and uploading; what is not done by then stays in the WAL, and nothing is lost."""
+_LAST_BILL_S = 1.5
+_TIER1 = ("put", "copy", "list", "multipart")
+_TIER2 = ("get", "head")
+
+
+class CannotStart(Exception):
+    """Why not, and what to do about it, in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a started broker is."""
+
+    kafka: str
+    http: str
+
+
+class Node:
+    """A broker's parts and their order."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self.config = config
+        self._clock = clock
+        self._started_ms = clock.wall_ms()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._counters = Counters(clock=clock, zone=config.zone, networks=config.zones)
+        self._times = StorageTimes()
+        self._watch = LoopWatch(clock)
+        self._biller: Biller | None = None
+        self._listeners: dict[str, tuple[str, int]] = {}
+
+    async def start(self) -> Address:
+        """Serves when it returns. CannotStart, or an error of the part that could not."""
+        config = self.config
+        self._make_directory()
+        self._store = open_store(config.objects, clock=self._clock, rng=random.Random())
+        self._metadata = await Metadata.open(config.metadata, clock=self._clock, entropy=os.urandom)
+        self._logs = self._make_logs(self._store)
+        self._groups = GroupCoordinator(
+            metadata=self._metadata,
+            clock=self._clock,
+            broker_id=config.id,
+            settings=config.groups,
+            new_id=lambda: str(uuid.uuid4()),
+        )
+        await self._logs.lock()
+        http = await self._listen()
+        await self._logs.start(self._registration(http))
+        await self._groups.start()
+        self._spawn(self._watch.run())
+        if config.bill:
+            self._biller = self._make_biller()
+            self._spawn(self._biller.run())
+        first = self._listeners[config.listeners[0].name]
+        return Address(kafka=f"{first[0]}:{first[1]}", http=http)
+
+    async def failed(self) -> Exception:
+        """Returns when the broker must not go on: its WAL failed, or the others declared it dead."""
+        return await asyncio.shield(self._logs.failed)
+
+    async def stop(self) -> None:
+        """Hands over and leaves, in bounded time."""
+        await self._groups.stop()
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self._logs.stop()
+        except TimeoutError:
+            self.say(f"not everything was uploaded within {_STOP_S:g} s; the WAL keeps it for the next start")
+        await self._server.stop()
+        self._http.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._biller is not None:
+            await self._biller.write(_LAST_BILL_S)
+        await self._metadata.close()
+
+    def say(self, text: str) -> None:
+        """One line of narration."""
+        print(f"broker {self.config.id}: {text}", file=sys.stderr, flush=True)
+
+    def _make_directory(self) -> None:
+        try:
+            self.config.dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotStart(f"--dir {self.config.dir}: {error.strerror}; give a directory you may write") from error
+        if not os.access(self.config.dir, os.R_OK | os.W_OK | os.X_OK):
+            raise CannotStart(f"--dir {self.config.dir}: not readable and writable; change its owner or give another")
+
+    def _make_logs(self, store: ObjectStore) -> Logs:
+        logs = Logs(
+            self._metadata,
+            store,
+            clock=self._clock,
+            entropy=os.urandom,
+            broker_id=self.config.id,
+            config=LogsConfig(
+                wal_url=self.config.wal,
+                wal_bytes=self.config.wal_bytes,
+                upload_interval_s=self.config.upload_interval_s,
+            ),
+            say=self.say,
+        )
+        logs.stats.on_operation = self._times.operation
+        logs.stats.on_upload_bytes = self._times.uploaded
+        store.meter.on_request = self._store_request
+        return logs
+
+    def _store_request(self, operation: str, status: str, seconds: float) -> None:
+        if operation == "get":
+            self._times.operation(operation, status, seconds)
+
+    async def _listen(self) -> str:
+        """Opens every port; the HTTP address."""
+        settings = Settings(
+            broker_id=self.config.id,
+            zone=self.config.zone,
+            configs=self.config.static_configs(),
+        )
+        self._server = Server(lambda connection: self._context(settings, connection), settings, self._clock)
+        for listener in self.config.listeners:
+            with _port("--listeners", listener.host, listener.port):
+                bound = await self._server.listen(listener.name, listener.host, listener.port)
+            self._listeners[listener.name] = self._advertised(listener, bound[1])
+        self._http = HttpServer({"/metrics": self._serve_metrics, "/healthz": self._health, "/readyz": self._readiness})
+        host = self.config.http_host
+        with _port("--http", host, self.config.http_port):
+            bound = await self._http.listen(host, self.config.http_port)
+        return f"http://{_shown(host)}:{bound[1]}"
+
+    def _advertised(self, listener: Listener, port: int) -> tuple[str, int]:
+        told = self.config.advertised.get(listener.name, listener)
+        return told.host, told.port or port
+
+    def _context(self, settings: Settings, connection: ConnectionInfo) -> Context:
+        return Context(
+            logs=self._logs,
+            metadata=self._metadata,
+            groups=self._groups,
+            config=settings,
+            clock=self._clock,
+            meter=self._counters,
+            connection=connection,
+        )
+
+    def _registration(self, http: str) -> Registration:
+        return Registration(
+            id=self.config.id,
+            listeners=self._listeners,
+            http=http,
+            zone=self.config.zone,
+            spot=self.config.spot,
+            version=version("streampilot"),
+            host_id=boot_id(),
+            wal_url=self.config.wal,
+        )
+
+    def _make_biller(self) -> Biller:
+        subject = Subject(
+            cluster=self.config.cluster,
+            broker=self.config.id,
+            zone=self.config.zone,
+            instance_type=self.config.instance_type,
+            spot=self.config.spot,
+            store=self.config.objects,
+            volume_bytes=self._logs.stats.wal_capacity_bytes,
+        )
+        return Biller(
+            directory=self.config.dir / "bill",
+            subject=subject,
+            prices=load_prices(),
+            clock=self._clock,
+            read=self._reading,
+        )
+
+    def _reading(self) -> Reading:
+        requests = self._store.meter.requests
+        stored = self._logs.stats.live_object_bytes if self._logs.is_controller else 0
+        return Reading(
+            tier1_requests=sum(count for (operation, _), count in requests.items() if operation in _TIER1),
+            tier2_requests=sum(count for (operation, _), count in requests.items() if operation in _TIER2),
+            cross_zone_bytes=sum(self._counters.cross_zone_bytes.values()),
+            stored_bytes=stored,
+        )
+
+    def _metrics(self) -> Metrics:
+        identity = Identity(
+            broker_id=self.config.id,
+            cluster=self.config.cluster,
+            zone=self.config.zone,
+            version=version("streampilot"),
+            spot=self.config.spot,
+            host=socket.gethostname(),
+            started_ms=self._started_ms,
+        )
+        return Metrics(
+            identity=identity,
+            clock=self._clock,
+            counters=self._counters,
+            times=self._times,
+            watch=self._watch,
+            metadata=self._metadata,
+            logs=self._logs,
+            store=self._store,
+        )
+
+    def _serve_metrics(self) -> Reply:
+        return Reply(content_type=CONTENT_TYPE, text=self._metrics().text())
+
+    def _health(self) -> Reply:
+        if self._logs.failed.done():
+            return Reply(status=HTTPStatus.SERVICE_UNAVAILABLE, text=f"{self._logs.failed.result()}\n")
+        return Reply(text="ok\n")
+
+    def _readiness(self) -> Reply:
+        if not self._logs.ready:
+            return Reply(status=HTTPStatus.SERVICE_UNAVAILABLE, text="starting or stopping\n")
+        return Reply(text="ready\n")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+
+
+@contextlib.contextmanager
+def _port(flag: str, host: str, port: int) -> Any:
+    """A port that cannot be opened, said with its flag."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            hint = "is in use: stop what uses it, or give another port"
+        else:
+            hint = f"cannot be opened ({error.strerror or error}); give an address of this machine"
+        raise CannotStart(f"{flag} {host}:{port} {hint}") from error
+
+
+def _shown(host: str) -> str:
+    """A host as others on this machine may use it."""
+    return "127.0.0.1" if host in ("", "0.0.0.0") else f"[{host}]" if ":" in host else host
