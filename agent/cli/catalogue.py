@@ -58,7 +58,9 @@ def test_pages(targets: Sequence[str], paths: Sequence[str], *, as_json: bool) -
         for one in results:
             put(f"{'ok  ' if one.passed else 'FAIL'}  {one.rule}  {one.case}")
             if not one.passed:
-                put(f"      {one.source}:{one.line}: expected {one.expected or 'silence'}, got {one.fired or 'silence'}")
+                put(
+                    f"      {one.source}:{one.line}: expected {one.expected or 'silence'}, got {one.fired or 'silence'}"
+                )
                 put(f"      {one.detail}")
         sys.stderr.write(f"{len(results) - len(failed)} of {len(results)} cases pass\n")
     return FINDINGS if failed else 0

@@ -33,7 +33,9 @@ def watch(config: str, flags: dict[str, Any], *, exit_with_parent: bool) -> int:
     try:
         settings = load(config, os.environ, flags)
         if not settings.clusters:
-            raise Refused("no cluster to watch", "pass --bootstrap-servers HOST:PORT, or a [[cluster]] in streampilot.toml")
+            raise Refused(
+                "no cluster to watch", "pass --bootstrap-servers HOST:PORT, or a [[cluster]] in streampilot.toml"
+            )
         check_exposure(settings)
         listener = bind(settings.host, settings.port)
         with listener:

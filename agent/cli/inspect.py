@@ -64,7 +64,9 @@ def _report(agent: Agent) -> dict[str, Any]:
         "cluster": agent.status()["cluster"],
         "looked": bool(brokers),
         "reason": "" if brokers else "; ".join(f"{target}: {reason}" for target, reason in down.items()),
-        "brokers": [{key: value for key, value in row.items() if key != "series"} for row in agent.overview()["brokers"]],
+        "brokers": [
+            {key: value for key, value in row.items() if key != "series"} for row in agent.overview()["brokers"]
+        ],
         "topics": _topics(agent),
         "groups": _groups(agent),
         "usd_per_hour": agent.overview()["usd_per_hour"],
@@ -78,7 +80,9 @@ def _topics(agent: Agent) -> list[dict[str, Any]]:
     """Largest first."""
     found: dict[str, dict[str, Any]] = {}
     for row in agent.view("partition", 60.0):
-        topic = found.setdefault(row["topic"], {"topic": row["topic"], "partitions": 0, "size_bytes": None, "records": None})
+        topic = found.setdefault(
+            row["topic"], {"topic": row["topic"], "partitions": 0, "size_bytes": None, "records": None}
+        )
         topic["partitions"] += 1
         if row["size_bytes"] is not None:
             topic["size_bytes"] = (topic["size_bytes"] or 0.0) + row["size_bytes"]
@@ -90,10 +94,10 @@ def _topics(agent: Agent) -> list[dict[str, Any]]:
 
 def _groups(agent: Agent) -> list[dict[str, Any]]:
     """Most behind first."""
-    found = {
-        row["group_id"]: {"group": row["group_id"], "state": row["state"], "members": row["members"], "lag_records": None, "lag_s": None}
-        for row in agent.view("group_state", 60.0)
-    }
+    found: dict[str, dict[str, Any]] = {}
+    for row in agent.view("group_state", 60.0):
+        known = {"group": row["group_id"], "state": row["state"], "members": row["members"]}
+        found[row["group_id"]] = {**known, "lag_records": None, "lag_s": None}
     for row in agent.view("group_lag", 60.0):
         group = found.get(row["group_id"])
         if group is None or row["lag_records"] is None:
@@ -106,29 +110,43 @@ def _groups(agent: Agent) -> list[dict[str, Any]]:
 
 def _print(report: dict[str, Any]) -> None:
     if report["brokers"]:
-        put(f"cluster {report['cluster']}\n")
-        put(_brokers(report["brokers"]))
+        put(f"cluster {report['cluster']}\n\n{_brokers(report['brokers'])}")
     if report["topics"]:
-        rows = [
-            (topic["topic"], number(topic["partitions"]), size(topic["size_bytes"]), number(topic["records"]))
-            for topic in report["topics"][:TOPICS_SHOWN]
-        ]
-        put("\n" + table(("topic", "partitions", "size", "records"), rows, right="partitions,size,records"))
+        put(f"\n{_topic_table(report['topics'][:TOPICS_SHOWN])}")
     if report["groups"]:
-        rows = [
-            (group["group"], group["state"] or "-", number(group["members"]), number(group["lag_records"]), seconds(group["lag_s"]))
-            for group in report["groups"]
-        ]
-        put("\n" + table(("group", "state", "members", "behind", "behind by"), rows, right="members,behind,behind by"))
+        put(f"\n{_group_table(report['groups'])}")
     if report["usd_per_hour"] is not None:
         put(f"\ncost {money(report['usd_per_hour'])} an hour, {money(730 * report['usd_per_hour'])} a month")
-    put("\n" + (findings_table(report["findings"]) if report["findings"] else "no findings"))
+    if report["looked"]:
+        put("\n" + (findings_table(report["findings"]) if report["findings"] else "no findings"))
     waiting = [silence for silence in report["silences"] if silence["reason"].startswith(("needs", "no data"))]
     if waiting:
-        put("\nnot judged in this look:")
-        put(table(("rule", "why"), [(silence["rule"], silence["reason"]) for silence in waiting]))
+        rows = [(silence["rule"], silence["reason"]) for silence in waiting]
+        put("\nnot judged in this look:\n" + table(("rule", "why"), rows))
     for gap in report["missing"]:
         put(f"could not read {gap['source']}: {gap['reason']}")
+
+
+def _topic_table(topics: list[dict[str, Any]]) -> str:
+    rows = [
+        (topic["topic"], number(topic["partitions"]), size(topic["size_bytes"]), number(topic["records"]))
+        for topic in topics
+    ]
+    return table(("topic", "partitions", "size", "records"), rows, right="partitions,size,records")
+
+
+def _group_table(groups: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            group["group"],
+            group["state"] or "-",
+            number(group["members"]),
+            number(group["lag_records"]),
+            seconds(group["lag_s"]),
+        )
+        for group in groups
+    ]
+    return table(("group", "state", "members", "behind", "behind by"), rows, right="members,behind,behind by")
 
 
 def _brokers(brokers: list[dict[str, Any]]) -> str:
@@ -144,4 +162,6 @@ def _brokers(brokers: list[dict[str, Any]]) -> str:
         )
         for broker in brokers
     ]
-    return table(("broker", "zone", "state", "written", "read", "cpu", "leaders"), rows, right="written,read,cpu,leaders")
+    return table(
+        ("broker", "zone", "state", "written", "read", "cpu", "leaders"), rows, right="written,read,cpu,leaders"
+    )

@@ -27,12 +27,16 @@ from agent.model.plan import Plan
 
 log = logging.getLogger("streampilot.agent")
 
+VERSION = "0.1.0"
+TIDY_EVERY_S = 60.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
     """What the agent itself costs, beside CPU and memory."""
 
-    series: int
+    samples: int
+    """Committed since the start."""
     dropped_samples: int
     admin_calls: int
     llm_tokens: int
@@ -51,7 +55,10 @@ class Agent:
         self._series = Series()
         self._overview = overview(brokers=[], load=[], cost=[], series=self._series)
         self._sources: list[Row] = []
-        self._open: dict[str, Risk] = {}
+        self._down: dict[str, str] = {}
+        self._tidied = self._started
+        self._known = tuple(rooms.diagnosis.risks())
+        self._open = {risk.id: risk for risk in self._known if risk.state in {"open", "acknowledged"}}
         self._silences: tuple[Silence, ...] = ()
         self.actions = Actions(rooms, self.bus)
 
@@ -71,11 +78,20 @@ class Agent:
         self.bus.publish("round", self._now(), findings=len(self._open))
 
     def _collect(self) -> None:
-        self.rooms.collector.round()
+        now = self._clock.now()
+        seen = self.rooms.collector.round(now)
+        if seen.down != self._down:
+            for target, reason in seen.down.items():
+                log.warning("%s does not answer: %s", target, reason)
+            self.bus.publish("source", self._now(), down=dict(seen.down))
+        self._down = dict(seen.down)
+        if (now - self._tidied).total_seconds() >= TIDY_EVERY_S:
+            self._tidied = now
+            self.rooms.collector.maintain(now)
 
     def _diagnose(self) -> None:
-        found = self.rooms.diagnosis.round(self._clock.now())
-        self._silences = tuple(found.silences)
+        found, known = self.rooms.judge(self._clock.now())
+        self._silences, self._known = tuple(found.silences), tuple(known)
         now_open = {risk.id: risk for risk in found.risks if risk.state in {"open", "acknowledged"}}
         for risk in now_open.values():
             if risk.id not in self._open:
@@ -101,9 +117,7 @@ class Agent:
             self._sources = glance.rows("source")
 
     def _plan(self) -> None:
-        self.actions.expire()
-        self.actions.propose_new(list(self._open.values()))
-        self.actions.verify()
+        self.actions.tend(list(self._open.values()))
 
     # What the surfaces read
 
@@ -117,11 +131,11 @@ class Agent:
         config = self.rooms.config
         return {
             "name": "streampilot",
-            "version": self.rooms.version,
+            "version": VERSION,
             "started_at": timestamp(self._started),
             "now": self._now(),
             "ready": self.ready,
-            "cluster": self.rooms.cluster_name(),
+            "cluster": self.rooms.cluster,
             "clusters": [cluster.name or cluster.bootstrap_servers for cluster in config.clusters],
             "scrape_interval_s": config.scrape_interval_s,
             "time_scale": config.time_scale,
@@ -136,7 +150,7 @@ class Agent:
             },
             "findings": len(self._open),
             "sources": self._sources,
-            "notes": self.rooms.notes(),
+            "notes": list(self.rooms.store.said),
         }
 
     def overview(self) -> dict[str, Any]:
@@ -149,7 +163,7 @@ class Agent:
 
     def risks(self, *, every: bool = False) -> list[Risk]:
         """Open risks, worst first; `every` adds the resolved, muted and folded ones."""
-        known = self.rooms.diagnosis.risks() if every else list(self._open.values())
+        known = self._known if every else self._open.values()
         return sorted(known, key=lambda risk: (risk.level, risk.first_seen, risk.id))
 
     def risk(self, id: str) -> Risk:
@@ -193,7 +207,9 @@ class Agent:
 
     def usage(self) -> Usage:
         """What the agent itself costs."""
-        return Usage(**self.rooms.usage())
+        store = self.rooms.store
+        calls = sum(self.rooms.admin.calls.values()) + sum(self.rooms.looking.calls.values())
+        return Usage(samples=store.stored, dropped_samples=store.dropped, admin_calls=calls, llm_tokens=0)
 
     # What a person asks for
 
@@ -201,7 +217,7 @@ class Agent:
         """Plans for one risk, or for every open one, and why there is none where there is none."""
         chosen = [self.risk(risk)] if risk else self.risks()
         plans, refusals = self.actions.propose(chosen)
-        return {"plans": to_json(plans), "refusals": refusals}
+        return {"plans": to_json(plans), "refusals": to_json(refusals)}
 
     def approve(self, id: str, *, by: str, note: str) -> Plan:
         """Approves; the steps run in the background."""
@@ -217,7 +233,7 @@ class Agent:
 
     def ask(self, question: str) -> dict[str, Any]:
         """An answer with what it rests on."""
-        return self.rooms.ask(question, self)
+        raise Refused("no explainer", number=503)
 
     def mute(self, mute: dict[str, Any]) -> dict[str, Any]:
         """Keeps a mute; it ends by itself."""

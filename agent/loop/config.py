@@ -257,7 +257,7 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
         overrides=dict(rules.get("override", {})),
         mutes=tuple(tables.get("mute", [])),
         maintenance=tuple(tables.get("maintenance", [])),
-        allow=tuple(act.get("allow", ["MovePartitions"])),
+        allow=tuple(act.get("allow", ["MovePartitions", "AlterTopic"])),
         caps=dict(act.get("caps", {})),
         second_person=bool(act.get("second_person", False)),
         llm=LlmConfig(

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
+import threading
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from datetime import datetime
 from typing import Any
 
 from agent.act.executor import Executor
+from agent.act.guard import ActSettings
 from agent.collect.admin import ClusterAdmin
-from agent.collect.collector import Collector
+from agent.collect.collector import Collector, Watch
 from agent.collect.errors import CollectError
+from agent.collect.scrape import Target
 from agent.collect.views import StoreSource
-from agent.diagnose.diagnosis import Diagnosis
-from agent.explain.answerer import Answerer
+from agent.diagnose.diagnosis import Diagnosis, Round
 from agent.loop.config import AgentConfig, ClusterConfig
+from agent.loop.patience import ImpatientClock
 from agent.loop.refused import Refused
 from agent.model.clock import Clock
+from agent.model.finding import Risk
 from agent.store.errors import StateError, StoreError
 from agent.store.samples import SampleStore
 from agent.store.state import State
 from rules.catalogue import Catalogue
+from rules.catalogue import load as load_pages
+from rules.errors import RuleError
+
+MOST_TIMEOUT_S = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +36,150 @@ class Rooms:
 
     config: AgentConfig
     clock: Clock
+    patience: ImpatientClock
     cluster: str
     """The name in resource ids: the configured one, else Kafka's own cluster id."""
     state: State
     store: SampleStore
+    looking: ClusterAdmin
+    """The collector's."""
     admin: ClusterAdmin
+    """For acting; the collector has one of its own, so that a slow look never holds up a step."""
     collector: Collector
     source: StoreSource
     catalogue: Catalogue
     diagnosis: Diagnosis
     executor: Executor
-    answerer: Answerer
+    judging: threading.Lock
+    """The diagnosis takes one caller at a time."""
+
+    def judge(self, at: datetime) -> tuple[Round, list[Risk]]:
+        """One round of rules, and every risk remembered after it."""
+        with self.judging:
+            return self.diagnosis.round(at), self.diagnosis.risks()
+
+    def confirm(self, risk_id: str, since: datetime) -> bool | None:
+        """Whether a risk is gone on samples newer than `since`; None while that cannot be said."""
+        with self.judging:
+            for risk in self.diagnosis.risks():
+                if risk.id == risk_id:
+                    return self.diagnosis.confirm(risk, since)
+        return None
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The catalogue in force, a line each."""
+        return [
+            {
+                "id": page.id,
+                "title": page.title,
+                "level": page.level,
+                "scope": page.scope,
+                "action": page.action,
+                "thresholds": page.bind(self.config.overrides.get(page.id)),
+            }
+            for page in self.catalogue
+        ]
+
+    def close(self) -> None:
+        """Closes what holds files and sockets."""
+        self.collector.close()
+        self.admin.close()
+        self.store.close()
+        self.state.close()
+
+
+def make_rooms(config: AgentConfig, clock: Clock) -> Rooms:
+    """Opens the stores and reaches the cluster once, to know its name; Refused says which of them would not."""
+    watched = config.clusters[0]
+    if len(config.clusters) > 1:
+        raise Refused(
+            f"{len(config.clusters)} clusters are configured", "start one agent for each, each with its --dir"
+        )
+    try:
+        catalogue = load_pages(config.rule_paths, disabled=config.rules_disabled, overrides=config.overrides)
+    except RuleError as error:
+        raise Refused(str(error), "correct it: streampilot rules test") from error
+    try:
+        admin = ClusterAdmin(watched.bootstrap_servers, watched.command_config, clock=clock)
+        cluster = watched.name or admin.topology().cluster_id or "cluster"
+        if watched.name:
+            admin.topology()
+        looking = ClusterAdmin(watched.bootstrap_servers, watched.command_config, clock=clock)
+    except CollectError as error:
+        raise Refused(str(error), "check --bootstrap-servers and --command-config") from error
+    try:
+        config.dir.mkdir(parents=True, exist_ok=True)
+        state = State(config.dir / "state.sqlite")
+        store = SampleStore(config.dir, clock=clock, memory_limit=config.memory_limit)
+    except (StateError, StoreError, OSError) as error:
+        raise Refused(str(error), "check --dir, and that no other agent uses it") from error
+    return _wire(config, watched, cluster, clock, catalogue, state, store, admin, looking)
+
+
+def _wire(
+    config: AgentConfig,
+    watched: ClusterConfig,
+    cluster: str,
+    clock: Clock,
+    catalogue: Catalogue,
+    state: State,
+    store: SampleStore,
+    admin: ClusterAdmin,
+    looking: ClusterAdmin,
+) -> Rooms:
+    patience = ImpatientClock(clock)
+    source = StoreSource(
+        store,
+        cluster,
+        interval_s=config.scrape_interval_s,
+        brokers={target.url: target.broker for target in watched.metrics if target.broker},
+        kind=watched.kind or None,
+        cores=watched.cores,
+        instance_type=watched.instance_type or None,
+    )
+    watch = Watch(
+        cluster=cluster,
+        targets=tuple(Target(url=target.url, broker=target.broker) for target in watched.metrics),
+        interval_s=config.scrape_interval_s,
+        timeout_s=min(MOST_TIMEOUT_S, max(0.5, 0.8 * config.scrape_interval_s)),
+    )
+    diagnosis = Diagnosis(
+        catalogue,
+        source,
+        state,
+        clock,
+        config.time_scale,
+        config.overrides,
+        mutes=config.mutes,
+        maintenances=config.maintenance,
+    )
+    return Rooms(
+        config=config,
+        clock=clock,
+        patience=patience,
+        cluster=cluster,
+        state=state,
+        store=store,
+        looking=looking,
+        admin=admin,
+        collector=Collector(watch, store, looking, clock=clock),
+        source=source,
+        catalogue=catalogue,
+        diagnosis=diagnosis,
+        executor=Executor(admin, state, patience, act_settings(config)),
+        judging=threading.Lock(),
+    )
+
+
+def act_settings(config: AgentConfig) -> ActSettings:
+    """`[act]` as the executor's bounds; Refused names a cap that does not exist."""
+    known = {"max_moves", "max_plans_per_hour"}
+    if unknown := set(config.caps) - known:
+        raise Refused(f"unknown cap act.caps.{sorted(unknown)[0]}", f"the caps are {', '.join(sorted(known))}")
+    return ActSettings(
+        allow=frozenset(config.allow),
+        second_person=config.second_person,
+        stop_file=config.dir / "STOP",
+        max_moves=int(config.caps.get("max_moves", 50)),
+        max_plans_per_hour=int(config.caps.get("max_plans_per_hour", 10)),
+    )

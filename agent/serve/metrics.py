@@ -25,7 +25,7 @@ NAMES = frozenset(
         "streampilot_plans_usd_per_month",
         "streampilot_cost_usd_per_hour",
         "streampilot_scrape_up",
-        "streampilot_agent_series",
+        "streampilot_agent_samples_total",
         "streampilot_agent_dropped_samples_total",
         "streampilot_agent_admin_calls_total",
         "streampilot_agent_llm_tokens_total",
@@ -101,7 +101,7 @@ class AgentMetrics:
 
     def _itself(self) -> Iterator[Metric]:
         usage = self._agent.usage()
-        yield _gauge("streampilot_agent_series", "Series held", usage.series)
+        yield _counter("streampilot_agent_samples", "Samples stored", usage.samples)
         yield _counter("streampilot_agent_dropped_samples", "Samples refused or lost, counted", usage.dropped_samples)
         yield _counter("streampilot_agent_admin_calls", "Kafka admin requests sent", usage.admin_calls)
         yield _counter("streampilot_agent_llm_tokens", "Tokens of a language model used", usage.llm_tokens)

@@ -5,18 +5,49 @@ import sys
 
 import pytest
 
-HEAVY = {"duckdb", "numpy", "httpx", "fastapi", "uvicorn", "pydantic", "kafka", "textual", "rich", "openai", "psutil", "highspy"}
-ROOMS = {"agent.store", "agent.collect", "agent.loop", "agent.serve", "agent.plan", "agent.act", "agent.model", "rules", "tui", "broker"}
+HEAVY = {
+    "duckdb",
+    "numpy",
+    "httpx",
+    "fastapi",
+    "uvicorn",
+    "pydantic",
+    "kafka",
+    "textual",
+    "rich",
+    "openai",
+    "psutil",
+    "highspy",
+}
+ROOMS = {
+    "agent.store",
+    "agent.collect",
+    "agent.loop",
+    "agent.serve",
+    "agent.plan",
+    "agent.act",
+    "agent.model",
+    "rules",
+    "tui",
+    "broker",
+}
 
 
 def _run(*arguments, **options):
     return subprocess.run(
-        [sys.executable, "-m", "agent.cli", *arguments], capture_output=True, text=True, timeout=30, check=False, **options
+        [sys.executable, "-m", "agent.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        **options,
     )
 
 
 def test_help_imports_no_room_and_nothing_heavy():
-    asked = "import sys; from agent.cli.app import run; run(['--help']); print('\\n'.join(sys.modules), file=sys.stderr)"
+    asked = (
+        "import sys; from agent.cli.app import run; run(['--help']); print('\\n'.join(sys.modules), file=sys.stderr)"
+    )
     told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, timeout=30, check=True)
     loaded = set(told.stderr.split())
     assert "Usage: streampilot" in told.stdout

@@ -8,7 +8,13 @@ from agent.loop.refused import Refused
 
 
 def _row(component, resource, usd, basis="meter"):
-    return {"component": component, "for_resource": resource, "usd_per_hour": usd, "basis": basis, "price_date": "2026-10-01"}
+    return {
+        "component": component,
+        "for_resource": resource,
+        "usd_per_hour": usd,
+        "basis": basis,
+        "price_date": "2026-10-01",
+    }
 
 
 ROWS = [

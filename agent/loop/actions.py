@@ -1,0 +1,186 @@
+"""Plans in their life: proposed by the agent, decided by a person, run and verified in the background, one at a time.
+
+Everything that changes a cluster goes through the executor, which journals before each call.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from agent.act.errors import ActError
+from agent.loop.events import Bus
+from agent.loop.glance import Glance
+from agent.loop.patience import SentHome
+from agent.loop.planning import ASKED_AGAIN_S, answers, cluster_state, measured, wants_plan
+from agent.loop.refused import Refused
+from agent.loop.rooms import Rooms
+from agent.model.codec import timestamp
+from agent.model.finding import Risk
+from agent.model.plan import Outlook, Plan, Refusal
+
+log = logging.getLogger("streampilot.agent")
+
+TOKEN_NAME = "token"
+GRAVE = frozenset({"P0", "P1"})
+"""Levels that, newly open after a plan ran, fail its verification."""
+
+
+class Actions:
+    """The plans of one agent."""
+
+    def __init__(self, rooms: Rooms, bus: Bus) -> None:
+        self._rooms = rooms
+        self._bus = bus
+        self._lock = threading.RLock()
+        self._refused_at: dict[str, datetime] = {}
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="act")
+        self._busy = threading.Event()
+        self._open: Sequence[Risk] = ()
+
+    def resume(self) -> None:
+        """Takes up what a restart interrupted: each step is found done or not by reading the cluster."""
+        self._worker.submit(self._guarded, "resume", self._rooms.executor.resume)
+        for plan in self.plans():
+            if plan.state in {"executing", "verifying"}:
+                self._worker.submit(self._guarded, plan.id, self._verifying(plan.id))
+
+    def close(self) -> None:
+        """Ends waiting at once; a step under way is found done or not at the next start."""
+        self._rooms.patience.send_home()
+        self._worker.shutdown(wait=True, cancel_futures=True)
+
+    # Reading
+
+    def plans(self) -> list[Plan]:
+        """The newest first."""
+        found = self._rooms.executor.journal.plans()
+        return sorted(found, key=lambda plan: (plan.created_at, plan.id), reverse=True)
+
+    def plan(self, id: str) -> Plan:
+        """One plan; Refused where there is none."""
+        plan = self._rooms.executor.journal.plan(id)
+        if plan is None:
+            raise Refused(f"no plan {id!r}", "list them: streampilot plan", number=404)
+        return plan
+
+    # Proposing
+
+    def tend(self, risks: Sequence[Risk]) -> None:
+        """Once a round: ends what ran out, and proposes for what has no plan yet, unless one is running."""
+        self._open = risks
+        if self._busy.is_set():
+            return
+        for plan in self._rooms.executor.expire():
+            self._tell(plan)
+        now, plans = self._rooms.clock.now(), self.plans()
+        due = [risk for risk in risks if wants_plan(risk, plans) and self._asked_long_ago(risk, now)]
+        if due:
+            self.propose(due)
+
+    def propose(self, risks: Sequence[Risk]) -> tuple[list[Plan], list[Refusal]]:
+        """Plans and refusals; a plan that says the same as a living one is that one."""
+        with self._lock:
+            now = self._rooms.clock.now()
+            picture = cluster_state(self._rooms.source, now, self._rooms.cluster, self._open)
+            made, refusals = answers(risks, self._open, picture, now)
+            for refusal in refusals:
+                self._refused_at[refusal.risk] = now
+            return [self._keep(plan) for plan in made], refusals
+
+    def _keep(self, plan: Plan) -> Plan:
+        for old in self.plans():
+            if old.state == "proposed" and set(old.risks) & set(plan.risks):
+                if old.state_hash == plan.state_hash and old.after.assignment == plan.after.assignment:
+                    return old
+                self._tell(self._rooms.executor.reject(old.id, "agent", f"replaced by {plan.id}"))
+        log.info("plan %s: %s", plan.id, plan.title)
+        return self._tell(self._rooms.executor.submit(plan))
+
+    def _asked_long_ago(self, risk: Risk, now: datetime) -> bool:
+        last = self._refused_at.get(risk.id)
+        return last is None or (now - last).total_seconds() >= ASKED_AGAIN_S
+
+    # Deciding
+
+    def approve(self, id: str, *, by: str, note: str) -> Plan:
+        """Approved by a person; once enough of them did, it runs in the background."""
+        plan = self._tell(self._decided(lambda: self._rooms.executor.approve(self.plan(id), _who(by), note)))
+        if plan.state == "approved":
+            self._worker.submit(self._guarded, id, self._executing(id))
+        return plan
+
+    def reject(self, id: str, *, by: str, note: str) -> Plan:
+        """It will not run."""
+        return self._tell(self._decided(lambda: self._rooms.executor.reject(self.plan(id), _who(by), note)))
+
+    def rollback(self, id: str, *, by: str, note: str) -> Plan:
+        """Taken back in the background, to the pre-image."""
+        plan = self.plan(id)
+        if plan.state not in {"verified", "failed", "verifying"}:
+            raise Refused(f"{id} is {plan.state}", "only a plan that ran can be taken back", number=409)
+        self._worker.submit(self._guarded, id, lambda: [self._rooms.executor.rollback(id, _who(by), note)])
+        return plan
+
+    def _decided(self, decide: Callable[[], Plan]) -> Plan:
+        try:
+            return decide()
+        except ActError as error:
+            raise Refused(str(error), "see streampilot plan", number=409) from error
+
+    # Running, in the one worker thread
+
+    def _executing(self, id: str) -> Callable[[], list[Plan]]:
+        def run() -> list[Plan]:
+            plan = self._tell(self._rooms.executor.execute(id, dry_run=False, alarms=self._alarms()))
+            return [plan] if plan.state != "verifying" else self._verifying(id)()
+
+        return run
+
+    def _verifying(self, id: str) -> Callable[[], list[Plan]]:
+        def run() -> list[Plan]:
+            plan = self.plan(id)
+            if plan.state != "verifying":
+                return [plan]
+            return [
+                self._rooms.executor.verify(
+                    id, self._rooms.confirm, alarms=self._alarms, measure=lambda: self._measure(plan)
+                )
+            ]
+
+        return run
+
+    def _measure(self, plan: Plan) -> Outlook | None:
+        with Glance(self._rooms.source, self._rooms.clock.now()) as glance:
+            return measured(plan, glance.rows("broker_load"), glance.rows("partition"))
+
+    def _alarms(self) -> list[str]:
+        return [risk.id for risk in self._open if risk.level in GRAVE]
+
+    def _guarded(self, what: str, work: Callable[[], list[Plan]]) -> None:
+        """Runs in the worker; what goes wrong is said, and the plan keeps the state that was journaled."""
+        self._busy.set()
+        try:
+            for plan in work():
+                log.info("plan %s is %s: %s", plan.id, plan.state, plan.outcome)
+                self._tell(plan)
+        except SentHome:
+            log.info("%s: left for the next start", what)
+        except Exception as error:
+            log.warning("%s: %s", what, error)
+            self._bus.publish("note", timestamp(self._rooms.clock.now()), id=what, problem=str(error))
+        finally:
+            self._busy.clear()
+
+    def _tell(self, plan: Plan) -> Plan:
+        self._bus.publish("plan", timestamp(self._rooms.clock.now()), id=plan.id, state=plan.state)
+        return plan
+
+
+def _who(by: str) -> str:
+    """Token name and OS user: the person as their own machine names them, else the one who runs the agent."""
+    return f"{TOKEN_NAME}:{by or getpass.getuser()}"
