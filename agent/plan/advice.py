@@ -67,4 +67,10 @@ def advise(risk: Risk) -> Refusal:
     if known is None:
         reason = f"{risk.action or 'nothing'} is not an action that this agent plans: read the rule's page"
         return refused(risk, reason)
-    return refused(risk, known.reason.format(name=name), known.text.format(name=name))
+    return refused(risk, known.reason.format(name=name), _text(risk, known.text.format(name=name)))
+
+
+def _text(risk: Risk, text: str) -> str:
+    """The advice, with the settings that the page itself worked out from the numbers (`action_settings`) first."""
+    settings = risk.latest.params.get("settings")
+    return f"For this one: {settings}\n{text}" if isinstance(settings, str) else text

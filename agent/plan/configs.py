@@ -21,8 +21,6 @@ RETENTION = "retention.ms"
 OVERRIDE = "DYNAMIC_TOPIC_CONFIG"
 RAISE_FACTOR = 2.0
 """Twice the retention halves the share that the lag has used up, and costs one more retention of storage."""
-READ_MARGIN = 2.0
-"""Kept for twice as long as anyone read back."""
 HOUR_MS = 3_600_000
 
 
@@ -38,12 +36,13 @@ def retention_plan(risk: Risk, state: ClusterState, now: datetime, settings: Pla
     if old < 0:
         return refused(risk, f"{topic} keeps its records for ever: there is no retention to change")
     raising = risk.rule == "LAG-08"
-    new = math.ceil(old * RAISE_FACTOR / HOUR_MS) * HOUR_MS if raising else _lower(risk)
+    doubled = math.ceil(old * RAISE_FACTOR / HOUR_MS) * HOUR_MS
+    new = max(_wanted(risk) or 0, doubled) if raising else _wanted(risk)
     if new is None:
         return refused(risk, f"how far back {topic} is read is not known, so a shorter retention cannot be chosen")
     if not raising and new >= old:
         return refused(
-            risk, f"{topic} keeps {_hours(old)} and is read back up to half of {_hours(new)}: nothing to gain"
+            risk, f"{topic} keeps {_hours(old)} and needs {_hours(new)}: nothing to gain"
         )
     step = _step(topic, old, new, overridden=source == OVERRIDE, state=state, raising=raising)
     loads = {broker.id: broker.bytes_in_per_s or 0.0 for broker in state.live}
@@ -85,19 +84,10 @@ def _topic(risk: Risk) -> str | None:
     return str(topics.pop()) if len(topics) == 1 else None
 
 
-def _lower(risk: Risk) -> int | None:
+def _wanted(risk: Risk) -> int | None:
+    """The retention that the page asks for (`action_name`, `action_value`), in milliseconds."""
     params = risk.latest.params
-    wanted = _number(params.get(RETENTION, params.get("retention_ms")))
-    if wanted is not None:
-        return wanted
-    seconds = _number(params.get("retention_s"))
-    if seconds is not None:
-        return seconds * 1000
-    for row in (row for evidence in risk.latest.evidence for row in evidence.rows):
-        read_s = _number(row.get("max_read_age_s", row.get("read_age_s")))
-        if read_s is not None:
-            return max(math.ceil(read_s * 1000 * READ_MARGIN / HOUR_MS), 1) * HOUR_MS
-    return None
+    return _number(params.get("value")) if params.get("name", RETENTION) == RETENTION else None
 
 
 def _number(value: Cell) -> int | None:

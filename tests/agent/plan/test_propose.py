@@ -191,7 +191,7 @@ def test_retention_is_raised_reversibly_before_unread_records_expire():
 
 def test_lowering_retention_is_marked_destructive_and_says_what_it_saves():
     state = cluster(TYPICAL, configs=KEPT_A_WEEK)
-    plan = propose([risk("TOP-01", "c/topic/orders", retention_ms=86_400_000)], state, None, NOW)
+    plan = propose([risk("TOP-01", "c/topic/orders", name="retention.ms", value="86400000")], state, None, NOW)
     (step,) = plan.steps
     assert step.step_class == "destructive" and plan.usd_per_month == 12.5
     assert "Destructive" in plan.risk
