@@ -101,8 +101,17 @@ def _close(tx: Tx, uid: int, epoch: int, end: int, wal: Wal) -> bool:
 
 
 def release(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
-    """Gives everything of a leaving broker to others, or to nobody when it is the last; the uids that were closed."""
-    closed = [uid for uid, (epoch, end) in ends.items() if _close(tx, uid, epoch, end, wal)]
+    """Gives everything of a leaving broker to others, or to nobody when it is the last; the uids that were closed.
+
+    What it was given and had not opened yet goes too: nothing was ever appended to that.
+    """
+    rows = tx.all(
+        "SELECT e.uid, e.epoch, p.log_end FROM epochs e JOIN partitions p ON p.uid = e.uid"
+        " WHERE e.broker = ? AND e.broker_epoch = ? AND e.end_ IS NULL",
+        *wal,
+    )
+    all_ends = {uid: ends.get(uid, (epoch, end)) for uid, epoch, end in rows}
+    closed = [uid for uid, (epoch, end) in all_ends.items() if _close(tx, uid, epoch, end, wal)]
     hand_out(tx, closed, successors(tx, {wal[0]}))
     return set(closed)
 

@@ -1,0 +1,111 @@
+"""A cluster in one process: real SQLite, real rings, a real directory of objects; brokers that can be crashed."""
+
+import asyncio
+import os
+import random
+import struct
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from crc32c import crc32c
+
+from broker.clock import SystemClock
+from broker.errors import KafkaError
+from broker.log import Log, Logs, LogsConfig
+from broker.metadata import Metadata, Registration
+from broker.objects import open_store
+
+FAST = {
+    "heartbeat_s": 0.1,
+    "session_s": 0.6,
+    "poll_s": 0.03,
+    "orphan_s": 0.3,
+    "upload_interval_s": 3600.0,
+    "housekeeping_s": 3600.0,
+    "wal_bytes": 4 * 1024 * 1024,
+}
+
+
+def batch(count: int = 1, *, producer: int = -1, sequence: int = -1, at_ms: int = 1000, size: int = 50) -> bytes:
+    """A produced batch, as a client would send it."""
+    epoch = 0 if producer >= 0 else -1
+    body = struct.pack(">hiqqqhii", 0, count - 1, at_ms, at_ms + count - 1, producer, epoch, sequence, count)
+    body += b"x" * (size * count)
+    return struct.pack(">qiibI", 0, len(body) + 9, 0, 2, crc32c(body)) + body
+
+
+class Cluster:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.said: list[str] = []
+        self.brokers: dict[int, tuple[Metadata, Logs]] = {}
+
+    async def start(self, broker: int = 0, **config: object) -> Logs:
+        clock = SystemClock()
+        metadata = await Metadata.open(f"sqlite://{self.path}/metadata.db", clock=clock, entropy=os.urandom)
+        store = open_store(f"file://{self.path}/objects", clock=clock, rng=random.Random(1))
+        wal = f"file://{self.path}/wal/{broker}"
+        logs = Logs(
+            metadata,
+            store,
+            clock=clock,
+            entropy=os.urandom,
+            broker_id=broker,
+            config=LogsConfig(wal_url=wal, **{**FAST, **config}),  # type: ignore[arg-type]
+            say=self.said.append,
+        )
+        await logs.lock()
+        await logs.start(
+            Registration(
+                id=broker,
+                listeners={"PLAINTEXT": ("127.0.0.1", 9092 + broker)},
+                http="http://127.0.0.1:0",
+                zone="abc"[broker],
+                spot=False,
+                version="0",
+                host_id="here",
+                wal_url=wal,
+            )
+        )
+        self.brokers[broker] = metadata, logs
+        return logs
+
+    async def crash(self, broker: int) -> None:
+        """What kill -9 leaves: the ring as it is, the lock free, nothing said to anybody."""
+        metadata, logs = self.brokers.pop(broker)
+        for task in list(logs._tasks):
+            task.cancel()
+        await asyncio.gather(*logs._tasks, return_exceptions=True)
+        await logs._wal.close()  # type: ignore[union-attr]
+        await metadata.close()
+
+    async def stop(self, broker: int) -> None:
+        metadata, logs = self.brokers.pop(broker)
+        await logs.stop()
+        await metadata.close()
+
+    def metadata(self, broker: int = 0) -> Metadata:
+        return self.brokers[broker][0]
+
+    async def log(self, broker: int, index: int = 0, topic: str = "t") -> Log:
+        """The log, as soon as that broker has it open."""
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    return self.brokers[broker][1].get(topic, index)
+                except KafkaError:
+                    await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    cluster = Cluster(tmp_path)
+    yield cluster
+    for broker in list(cluster.brokers):
+        await cluster.stop(broker)
+
+
+@pytest.fixture
+def make_batch() -> Callable[..., bytes]:
+    return batch
