@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from rules.errors import NoData, QueryError
 from rules.page import RulePage
 from rules.sandbox import Cell, number
 from rules.views import VIEWS
+
+log = logging.getLogger("streampilot.rules")
 
 REQUIRED = ("resource", "fired", "observed", "limit", "score", "usd_per_month")
 EVIDENCE_ROWS = 24
@@ -77,24 +80,31 @@ class Verdict:
 class Workspace:
     """One instant, as far as pages need it: one locked database per window, each view filled once."""
 
-    def __init__(self, source: ViewSource, at: datetime) -> None:
+    def __init__(
+        self,
+        source: ViewSource,
+        at: datetime,
+        timeout_s: float = sandbox.TIMEOUT_S,
+        databases: sandbox.Databases | None = None,
+    ) -> None:
         self.source = source
         self.at = at
-        self._databases: dict[float, duckdb.DuckDBPyConnection] = {}
+        self._timeout_s = timeout_s
+        self._databases = databases or sandbox.Databases()
+        self._owns_databases = databases is None
         self._filled: dict[tuple[float, str], str | None] = {}
+        self._kinds: dict[str, str] | None = None
 
     def __enter__(self) -> Workspace:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for connection in self._databases.values():
-            connection.close()
+        if self._owns_databases:
+            self._databases.close()
 
     def materialise(self, view: str, window_s: float) -> duckdb.DuckDBPyConnection:
         """The database that holds the view over `window_s`; NoData where it cannot be filled."""
-        connection = self._databases.get(window_s)
-        if connection is None:
-            connection = self._databases[window_s] = sandbox.database()
+        connection = self._databases.of(window_s)
         place = (window_s, view)
         if place not in self._filled:
             self._filled[place] = self._fill(connection, view, window_s)
@@ -108,8 +118,10 @@ class Workspace:
             self.source.fill(connection, view, self.at, window_s)
         except NoData as gap:
             return f"no data for {view}: {gap.reason}"
-        except duckdb.Error as error:
-            return f"no data for {view}: it could not be read ({sandbox.first_line(error)})"
+        except Exception as error:
+            # Whoever fills the views is foreign here; its mistake is told as a gap in the data, and logged in full.
+            log.exception("view %s could not be filled", view)
+            return f"no data for {view}: it could not be read ({type(error).__name__}: {sandbox.first_line(error)})"
         return None
 
     def rows(
@@ -120,13 +132,17 @@ class Workspace:
         return sandbox.table(connection, f'SELECT * FROM "{view}" WHERE {where}', list(values))[1]
 
     def kinds(self, window_s: float) -> dict[str, str]:
-        """Cluster to kind, as far as the broker view knows it."""
-        try:
-            connection = self.materialise("broker", window_s)
-        except NoData:
-            return {}
-        found = connection.execute("SELECT DISTINCT cluster, kind FROM broker WHERE kind IS NOT NULL").fetchall()
-        return dict(found)
+        """Cluster to kind, as far as the broker view knows it; asked once, since no window changes it."""
+        if self._kinds is None:
+            try:
+                connection = self.materialise("broker", window_s)
+                found = connection.execute(
+                    "SELECT DISTINCT cluster, kind FROM broker WHERE kind IS NOT NULL"
+                ).fetchall()
+            except NoData:
+                found = []
+            self._kinds = dict(found)
+        return self._kinds
 
     def evaluate(
         self, page: RulePage, *, thresholds: Mapping[str, float | str] | None = None, time_scale: float = 1.0
@@ -142,7 +158,7 @@ class Workspace:
                 connection = self.materialise(view, window_s)
         except NoData as gap:
             return Verdict(rows=(), silent_reason=gap.reason, query_hash=mark)
-        candidates = candidate_rows(connection, page, bound)
+        candidates = candidate_rows(connection, page, bound, self._timeout_s)
         kinds = self.kinds(window_s)
         fitting = [row for row in candidates if kinds.get(_cluster(str(row["resource"])), page.kinds[0]) in page.kinds]
         if candidates and not fitting:
@@ -209,10 +225,13 @@ def query_hash(query: str, bound: Mapping[str, Any]) -> str:
 
 
 def candidate_rows(
-    connection: duckdb.DuckDBPyConnection, page: RulePage, bound: Mapping[str, Any]
+    connection: duckdb.DuckDBPyConnection,
+    page: RulePage,
+    bound: Mapping[str, Any],
+    timeout_s: float = sandbox.TIMEOUT_S,
 ) -> list[dict[str, Cell]]:
     """The query's rows, checked: the required columns, one row per resource, `fired` true, false or NULL."""
-    with sandbox.guard(connection, page.id):
+    with sandbox.guard(connection, page.id, timeout_s):
         names, rows = sandbox.table(connection, page.query, dict(bound))
     if missing := [name for name in REQUIRED if name not in names]:
         raise QueryError(f"{page.id}: the query has no column {missing[0]!r}; it needs {', '.join(REQUIRED)}")

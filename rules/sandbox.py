@@ -43,6 +43,24 @@ def database() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+class Databases:
+    """One locked database per window. Making one costs more than a query does, so a caller with rounds keeps them."""
+
+    def __init__(self) -> None:
+        self._by_window: dict[float, duckdb.DuckDBPyConnection] = {}
+
+    def of(self, window_s: float) -> duckdb.DuckDBPyConnection:
+        """The database for a window; what an earlier round left in it is replaced view by view."""
+        if window_s not in self._by_window:
+            self._by_window[window_s] = database()
+        return self._by_window[window_s]
+
+    def close(self) -> None:
+        for connection in self._by_window.values():
+            connection.close()
+        self._by_window.clear()
+
+
 @contextmanager
 def guard(connection: duckdb.DuckDBPyConnection, name: str, timeout_s: float = TIMEOUT_S) -> Iterator[None]:
     """Queries inside only read, and end in time; whatever DuckDB complains of becomes a QueryError naming the page."""

@@ -38,9 +38,9 @@ class View:
 
     @property
     def ddl(self) -> str:
-        """The statement that makes the empty table."""
+        """The statement that makes the empty table, in place of one of an earlier round."""
         columns = ", ".join(f'"{name}" {kind}' for name, kind in self.columns.items())
-        return f'CREATE TABLE "{self.name}" ({columns})'
+        return f'CREATE OR REPLACE TABLE "{self.name}" ({columns})'
 
 
 def _view(name: str, subject: str, key: str, columns: str, about: str) -> View:

@@ -27,6 +27,7 @@ from rules.catalogue import Catalogue, Overrides, check_overrides
 from rules.engine import Row, Verdict, ViewSource, Workspace
 from rules.errors import RuleError
 from rules.page import RulePage
+from rules.sandbox import Databases
 
 log = logging.getLogger("streampilot.diagnose")
 
@@ -70,6 +71,7 @@ class Diagnosis:
             check_overrides(catalogue.get(rule), values)
         self._mutes = tuple(mutes)
         self._maintenances = tuple(maintenances)
+        self._databases = Databases()
         self._looks = Looks()
         self._book = Book(state)
         self._looked_at: dict[str, datetime] = {}
@@ -82,7 +84,7 @@ class Diagnosis:
         at = at or self._clock.now()
         # A page that was disabled or removed can never clear its own risks.
         resolved = [self._book.resolve(risk) for risk in self._book.live() if risk.rule not in self._pages]
-        with Workspace(self._source, at) as workspace:
+        with Workspace(self._source, at, databases=self._databases) as workspace:
             verdicts = {page.id: self._look(page, workspace) for page in self._pages.values() if self._is_due(page, at)}
             for rule, verdict in verdicts.items():
                 if verdict is not None and verdict.silent_reason is None:
