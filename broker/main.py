@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def run(config: Config) -> int:
     """From start to a good end, or to a fault that leaves none."""
     clock = SystemClock()
+    asyncio.get_running_loop().set_exception_handler(_tell)
     stop = asyncio.Event()
     stop_on_signals(stop)
     node = Node(config, clock)
@@ -83,6 +84,13 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 
         return uvloop.Loop
     return None
+
+
+def _tell(_: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
+    """What nobody caught, in one line: a fault of ours that ended one callback and nothing else."""
+    error = about.get("exception")
+    text = f"{type(error).__name__}: {_line(error)}" if error is not None else ""
+    logging.getLogger(__name__).error("%s %s", about.get("message", ""), text)
 
 
 def _line(error: BaseException) -> str:

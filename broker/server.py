@@ -13,7 +13,7 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from broker.api import k18_api_versions
 from broker.api.context import ConnectionInfo, Context, Settings
@@ -129,8 +129,7 @@ class Connection(asyncio.BufferedProtocol):
     # -- the transport's side ------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
         peer = transport.get_extra_info("peername")
         self._context = self._connect(ConnectionInfo(listener=self._listener, peer=str(peer[0]) if peer else "unknown"))
         no_delay(transport)

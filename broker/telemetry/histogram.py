@@ -30,7 +30,7 @@ class Histogram:
         seen = 0
         for bound, count in zip((*self._bounds, None), self._counts, strict=True):
             seen += count
-            limit = "+Inf" if bound is None else f"{bound:g}"
+            limit = "+Inf" if bound is None else f"{bound:.15g}"
             page.sample(f"{name}_bucket", (*labels, ("le", limit)), seen)
         page.sample(f"{name}_sum", labels, self._sum)
         page.sample(f"{name}_count", labels, seen)

@@ -40,7 +40,7 @@ def shape(key: int, version: int) -> Shape:
 def decode(key: int, version: int, frame: memoryview, position: int) -> Any:
     """The request in `frame` from `position` on. MalformedFrame whatever is wrong with the bytes."""
     try:
-        request, size = entity_reader(shape(key, version).request)(frame, position)
+        request, size = entity_reader(shape(key, version).request)(frame.toreadonly(), position)
     except Exception as error:
         raise MalformedFrame(f"API key {key} version {version}: {error}") from error
     if position + size > len(frame):
