@@ -18,14 +18,13 @@ import httpx
 import numpy as np
 
 from agent.collect import snapshot
-from agent.collect.admin import ClusterAdmin
 from agent.collect.changes import Event, event_columns, group_events, topology_events
 from agent.collect.exposition import Limits
 from agent.collect.offsets import OffsetHistory
 from agent.collect.readings import admin_readings, restarts
 from agent.collect.scrape import Scrape, Scraper, Target
 from agent.collect.shapes import Group, Topology
-from agent.collect.snapshot import ADMIN, AdminLook, Configs
+from agent.collect.snapshot import ADMIN, AdminLook, AdminReader, Configs
 from agent.model.clock import Clock
 from agent.store.batch import Batch, Columns, objects, texts
 from agent.store.samples import SampleStore
@@ -73,7 +72,7 @@ class _Memory:
 class Collector:
     """Looks at one cluster, round by round; rounds do not overlap."""
 
-    def __init__(self, watch: Watch, store: SampleStore, admin: ClusterAdmin | None, *, clock: Clock) -> None:
+    def __init__(self, watch: Watch, store: SampleStore, admin: AdminReader | None, *, clock: Clock) -> None:
         self.watch = watch
         self._store = store
         self._admin = admin

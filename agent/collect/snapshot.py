@@ -7,10 +7,10 @@ structure is one row of NULLs, because no rows would mean "as before".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from agent.collect.admin import ClusterAdmin
 from agent.collect.errors import CollectError
 from agent.collect.shapes import ConfigEntry, Group, LogRange, PartitionId, Topology
 from agent.store.batch import Columns, objects, texts
@@ -36,7 +36,27 @@ class AdminLook:
     took_s: float = 0.0
 
 
-def look(admin: ClusterAdmin, *, with_configs: bool) -> AdminLook:
+class AdminReader(Protocol):
+    """The readings of `agent.collect.admin.ClusterAdmin`; a cluster held by hand has them too."""
+
+    notes: dict[str, str]
+
+    def topology(self) -> Topology: ...
+
+    def groups(self, brokers: Collection[int]) -> dict[str, Group]: ...
+
+    def committed(self, groups: Iterable[Group]) -> dict[str, dict[PartitionId, int]]: ...
+
+    def log_ranges(self, topology: Topology) -> dict[PartitionId, LogRange]: ...
+
+    def topic_configs(self, topics: Collection[str]) -> dict[str, dict[str, ConfigEntry]]: ...
+
+    def broker_configs(self, brokers: Iterable[int]) -> dict[str, dict[str, ConfigEntry]]: ...
+
+    def close(self) -> None: ...
+
+
+def look(admin: AdminReader, *, with_configs: bool) -> AdminLook:
     """Reads everything a round needs; blocking, and never raises for a cluster that does not answer."""
     try:
         topology = admin.topology()
@@ -58,7 +78,7 @@ def look(admin: ClusterAdmin, *, with_configs: bool) -> AdminLook:
     )
 
 
-def _configs(admin: ClusterAdmin, topology: Topology, nodes: list[int]) -> Configs:
+def _configs(admin: AdminReader, topology: Topology, nodes: list[int]) -> Configs:
     topics = {state.topic for state in topology.partitions} - topology.internal
     found: Configs = {("topic", topic): entries for topic, entries in admin.topic_configs(topics).items()}
     found |= {("broker", broker): entries for broker, entries in admin.broker_configs(nodes).items()}

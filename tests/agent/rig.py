@@ -13,6 +13,7 @@ from agent.loop.agent import Agent
 from agent.loop.config import load
 from agent.loop.patience import ImpatientClock
 from agent.loop.rooms import Rooms
+from agent.loop.words import Words
 from agent.model.clock import HandClock
 from agent.serve.access import Door
 from agent.serve.app import make_app
@@ -38,7 +39,7 @@ class WatchedCluster(RecordingCluster):
         owners = {("orders", n): [0, 1, 2] for n in range(6)}
         owners |= {("orders", n): [1 + n % 2, 0, 3 - (1 + n % 2)] for n in range(6, 10)}
         super().__init__(owners)
-        self.loads = {key: 2.0 * MIB for key in owners}
+        self.loads = dict.fromkeys(owners, 2.0 * MIB)
 
     def close(self) -> None:
         return
@@ -132,6 +133,7 @@ class Rig:
                 catalogue=pages,
                 diagnosis=Diagnosis(pages, source, state, self.clock),
                 executor=Executor(self.cluster, state, patience, ActSettings(poll_s=0.01)),
+                words=Words(pages, config.llm, self.clock),
                 judging=threading.Lock(),
             )
         )

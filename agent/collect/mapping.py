@@ -1,0 +1,103 @@
+"""Names to meanings: each source's metric names, mapped to the measures that the canonical views are made of.
+
+One data file per source (`sources/*.toml`), so a new exporter is a file and no code. A series resolves once, when it is
+first seen; the views then work on measures and dimensions and know no metric name.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SOURCES = Path(__file__).parent / "sources"
+FILES = ("admin", "bundled", "kafka_jmx", "automq")
+"""In order: a metric that two files name belongs to the first."""
+
+DIMENSIONS = (
+    "topic",
+    "part",
+    "group_id",
+    "client_id",
+    "direction",
+    "zone",
+    "software",
+    "codec",
+    "api",
+    "error",
+    "operation",
+    "status",
+    "le",
+    "version",
+    "spot",
+    "broker_id",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """What a metric name stands for, under conditions on its labels."""
+
+    name: str
+    measure: str
+    counter: bool
+    scale: float
+    labels: Mapping[str, str]
+    """Dimension to label."""
+    where: Mapping[str, str]
+    without: frozenset[str]
+
+    def fits(self, labels: Mapping[str, str]) -> bool:
+        return all(labels.get(name) == value for name, value in self.where.items()) and not self.without & labels.keys()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """One series as the views see it."""
+
+    measure: str
+    counter: bool
+    scale: float
+    dimensions: tuple[str | None, ...]
+    """In the order of `DIMENSIONS`."""
+
+
+def resolve(name: str, labels: Mapping[str, str]) -> Resolved | None:
+    """The meaning of a series; None where no source file names it."""
+    for meaning in _meanings().get(name, ()):
+        if meaning.fits(labels):
+            return Resolved(
+                measure=meaning.measure,
+                counter=meaning.counter,
+                scale=meaning.scale,
+                dimensions=tuple(labels.get(meaning.labels.get(dimension, "")) for dimension in DIMENSIONS),
+            )
+    return None
+
+
+@cache
+def _meanings() -> Mapping[str, tuple[Meaning, ...]]:
+    found: dict[str, tuple[Meaning, ...]] = {}
+    for file in FILES:
+        for entry in tomllib.loads((SOURCES / f"{file}.toml").read_text(encoding="utf-8"))["metric"]:
+            meaning = _meaning(file, entry)
+            found[meaning.name] = (*found.get(meaning.name, ()), meaning)
+    return found
+
+
+def _meaning(file: str, entry: Mapping[str, Any]) -> Meaning:
+    labels = entry.get("labels", {})
+    if unknown := labels.keys() - set(DIMENSIONS):
+        raise ValueError(f"sources/{file}.toml: {entry['name']} has unknown dimensions {sorted(unknown)}")
+    return Meaning(
+        name=entry["name"],
+        measure=entry["measure"],
+        counter=entry.get("counter", False),
+        scale=entry.get("scale", 1.0),
+        labels=labels,
+        where=entry.get("where", {}),
+        without=frozenset(entry.get("without", ())),
+    )

@@ -1,0 +1,67 @@
+"""What the measures say is being used, for the meter to price. The allocation: requests and WAL to brokers, cross-zone
+bytes to clients, stored bytes to topics by the size of their logs and the rest to the store.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from agent.collect.window import Window
+from agent.model.resource import resource_id
+from agent.store.batch import Columns
+from agent.store.usage import BrokerUsage, Usage
+
+
+def usage(cluster: str, window: Window, brokers: Columns) -> Usage:
+    """Reads the measures of a window; what is unknown is absent, and so costs nothing that would be made up."""
+    spot, wal = _spot_and_wal(window)
+    units = zip(brokers["broker"].tolist(), brokers["up"].tolist(), brokers["instance_type"].tolist(), strict=True)
+    return Usage(
+        brokers=tuple(
+            BrokerUsage(
+                resource=resource_id(cluster, "broker", broker),
+                instance_type=instance,
+                spot=broker in spot,
+                wal_bytes=wal.get(broker),
+            )
+            for broker, up, instance in units
+            if up
+        ),
+        requests_per_s={
+            (resource_id(cluster, "broker", broker), operation): rate
+            for (broker, operation), rate in _sums(window, "store_requests", "rate", "broker", "operation").items()
+        },
+        cross_zone_bytes_per_s={
+            resource_id(cluster, "client", client): rate
+            for (client,), rate in _sums(window, "client_cross_zone_bytes", "rate", "client_id").items()
+        },
+        stored_bytes=_stored(cluster, window),
+    )
+
+
+def _spot_and_wal(window: Window) -> tuple[set[str], dict[str, float]]:
+    info = window.only(("broker_info",))
+    spot = {broker for broker, flag in zip(info["broker"], info["spot"], strict=True) if flag == "true"}
+    capacity = {broker: size for (broker,), size in _sums(window, "wal_capacity_bytes", "last", "broker").items()}
+    return spot, capacity
+
+
+def _stored(cluster: str, window: Window) -> dict[str, float]:
+    live = max((size for size in window.only(("live_bytes",))["last"].tolist() if size == size), default=None)
+    if live is None:
+        return {}
+    sizes = _sums(window, "log_size", "last", "topic")
+    total = sum(sizes.values())
+    share = min(1.0, live / total) if total else 0.0
+    stored = {resource_id(cluster, "topic", topic): size * share for (topic,), size in sizes.items()}
+    stored[resource_id(cluster, "store", "objects")] = max(0.0, live - total * share)
+    return stored
+
+
+def _sums(window: Window, measure: str, value: str, *keys: str) -> dict[tuple[str, ...], float]:
+    rows = window.only((measure,))
+    sums: dict[tuple[str, ...], float] = defaultdict(float)
+    for *names, amount in zip(*(rows[key].tolist() for key in keys), rows[value].tolist(), strict=True):
+        if amount == amount and None not in names:
+            sums[tuple(names)] += amount
+    return sums
