@@ -1,0 +1,99 @@
+"""A cluster of real broker processes for the fault suites: started, killed by pid, started again on the same ports."""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+READY_S = 30.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free just now; all are held at once, so none comes twice."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Brokers:
+    """`count` brokers on one directory; narration goes to DIR/broker-ID.err."""
+
+    def __init__(self, directory: Path, count: int = 3, *, flags: tuple[str, ...] = ()) -> None:
+        self.directory = directory
+        self.ports = dict(enumerate(free_ports(count)))
+        self._flags = flags
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def bootstrap(self) -> str:
+        return ",".join(f"127.0.0.1:{port}" for port in self.ports.values())
+
+    @property
+    def running(self) -> list[int]:
+        return sorted(self._running)
+
+    def start(self, *brokers: int) -> None:
+        """Starts them (all, when none is named) and waits until each says that it serves."""
+        for broker in brokers or tuple(self.ports):
+            self._running[broker] = self._spawn(broker)
+        for broker in brokers or tuple(self.ports):
+            self._await_ready(broker)
+
+    def _spawn(self, broker: int) -> subprocess.Popen[bytes]:
+        command = [
+            *(sys.executable, "-m", "broker.main", "--id", str(broker), "--cluster", "faults"),
+            *("--dir", str(self.directory), "--listeners", f"PLAINTEXT://127.0.0.1:{self.ports[broker]}"),
+            *("--http", "127.0.0.1:0", "--zone", "abc"[broker % 3], *self._flags),
+        ]
+        with (self.directory / f"broker-{broker}.err").open("ab") as narration:
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=narration)
+
+    def _await_ready(self, broker: int) -> None:
+        process = self._running[broker]
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], READY_S)
+        line = process.stdout.readline() if ready else b""
+        if not line:
+            raise RuntimeError(f"broker {broker} did not start:\n{self.narration(broker)}")
+        json.loads(line)
+
+    def kill(self, broker: int) -> None:
+        """kill -9, and the process is gone when this returns."""
+        process = self._running.pop(broker)
+        process.kill()
+        process.wait()
+        self._close(process)
+
+    def stop(self) -> list[int]:
+        """SIGTERM to all; their exit codes in order of id. One that hangs is killed."""
+        for process in self._running.values():
+            process.send_signal(signal.SIGTERM)
+        codes = []
+        deadline = time.monotonic() + 20
+        for _, process in sorted(self._running.items()):
+            try:
+                codes.append(process.wait(max(deadline - time.monotonic(), 0.1)))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                codes.append(process.wait())
+            self._close(process)
+        self._running.clear()
+        return codes
+
+    def _close(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def narration(self, broker: int, lines: int = 15) -> str:
+        """The last words of one broker."""
+        path = self.directory / f"broker-{broker}.err"
+        text = path.read_text(errors="replace") if path.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
