@@ -93,6 +93,7 @@ class Workspace:
         self._databases = databases or sandbox.Databases()
         self._owns_databases = databases is None
         self._filled: dict[tuple[float, str], str | None] = {}
+        self._ages: dict[str, float] = {}
         self._kinds: dict[str, str] | None = None
 
     def __enter__(self) -> Workspace:
@@ -169,8 +170,13 @@ class Workspace:
         )
 
     def _too_young(self, page: RulePage, time_scale: float) -> str | None:
-        missing = max(page.min_age_s / time_scale - self.source.age_s(view, self.at) for view in page.needs)
+        missing = page.min_age_s / time_scale - min(self._age_s(view) for view in page.needs)
         return f"needs {words(missing)} more of data" if missing > 0 else None
+
+    def _age_s(self, view: str) -> float:
+        if view not in self._ages:
+            self._ages[view] = self.source.age_s(view, self.at)
+        return self._ages[view]
 
     def _row(self, page: RulePage, raw: dict[str, Any], window_s: float) -> Row:
         params = {name[7:]: value for name, value in raw.items() if name.startswith("action_")}
