@@ -1,0 +1,68 @@
+"""What every client produces, and whether what it read back is that: values, keys, headers, and order per partition."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+PARTITIONS = 6
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One record as it was sent."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Got:
+    """One record as it was read."""
+
+    partition: int
+    offset: int
+    record: Record
+
+
+def record(number: int) -> Record:
+    """The record of that number: its value names it, its key repeats every 997, its headers tell it too."""
+    return Record(
+        key=b"key-%d" % (number % 997),
+        value=b"value-%08d-%s" % (number, b"x" * (number % 120)),
+        headers=(("number", b"%d" % number), ("empty", b"")),
+    )
+
+
+def differences(sent: list[Record], got: Iterable[Got]) -> list[str]:
+    """What is not as it was sent, in words; empty when all is equal."""
+    place = {record.value: number for number, record in enumerate(sent)}
+    seen: Counter[bytes] = Counter()
+    last: dict[int, tuple[int, int]] = {}
+    faults: list[str] = []
+    for each in sorted(got, key=lambda one: (one.partition, one.offset)):
+        number = place.get(each.record.value)
+        if number is None:
+            faults.append(f"partition {each.partition} offset {each.offset}: a value that was never sent")
+            continue
+        seen[each.record.value] += 1
+        if each.record != sent[number]:
+            faults.append(f"record {number}: sent {sent[number]}, got {each.record}")
+        offset, before = last.get(each.partition, (-1, -1))
+        if number <= before:
+            faults.append(f"partition {each.partition}: record {number} stands after record {before}")
+        if each.offset != offset + 1:
+            faults.append(f"partition {each.partition}: offset {each.offset} stands after offset {offset}")
+        last[each.partition] = (each.offset, number)
+    lost = len(sent) - len(seen)
+    if lost:
+        faults.append(f"{lost} records are missing")
+    twice = sum(count - 1 for count in seen.values())
+    if twice:
+        faults.append(f"{twice} records were read twice")
+    if len(last) < 2 <= len(sent) // 100:
+        faults.append(f"the records are in {len(last)} partition only")
+    return faults
