@@ -1,4 +1,6 @@
-"""Partitions: `logs` is a broker's set of them, `log` one; around them upload, recovery, membership and housekeeping."""
+"""Partitions: `logs` is a broker's set of them, `log` one; around them upload, recovery, membership and
+housekeeping.
+"""
 
 from broker.log.config import LogsConfig, StorageStats
 from broker.log.log import Appended, Log, Slice

@@ -1,10 +1,12 @@
 """What is done every half minute: retention by the owner of a partition, the sweeper by the controller (law 8).
 
 1. Retention forgets whole ranges, oldest first; an object goes when no range points at it any more.
-2. The sweeper deletes uploads whose time is over and objects long unreferenced, always after their rows are marked dead.
-3. The sweeper stops when the bucket holds ids above the metadata's own: then this metadata is an older copy, and what it does not know
-   may be somebody's data.
-4. A wall clock that steps by more than a minute pauses retention for an hour: nothing is deleted on the word of a wrong clock (law 11).
+2. The sweeper deletes uploads whose time is over and objects long unreferenced, always after their rows are marked
+   dead.
+3. The sweeper stops when the bucket holds ids above the metadata's own: then this metadata is an older copy, and what
+   it does not know may be somebody's data.
+4. A wall clock that steps by more than a minute pauses retention for an hour: nothing is deleted on the word of a wrong
+   clock (law 11).
 """
 
 from __future__ import annotations
@@ -122,8 +124,8 @@ class Housekeeping:
         above = [key for key, _ in listed if _object_id(key) > newest]
         if above:
             self._say(
-                f"the object store holds {len(above)} objects newer than this metadata (such as {above[0]}): the metadata"
-                " was restored from an older copy, so nothing is swept"
+                f"the object store holds {len(above)} objects newer than this metadata (such as {above[0]}): the"
+                " metadata was restored from an older copy, so nothing is swept"
             )
         return not above
 

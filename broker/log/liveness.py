@@ -1,8 +1,9 @@
 """Who has fallen silent, by this observer's own monotonic clock (law 11).
 
-A heartbeat is a counter: only its changing means anything. An observer that could not look for a while (it was stopped, or the store
-was away) has learned nothing about others in that time, so all its windows start again. Silence is judged slowly; at most one broker,
-or 30 %, per session, since many silent at once more likely means that the observer is the one with the problem.
+A heartbeat is a counter: only its changing means anything. An observer that could not look for a while (it was stopped,
+or the store was away) has learned nothing about others in that time, so all its windows start again. Silence is judged
+slowly; at most one broker, or 30 %, per session, since many silent at once more likely means that the observer is the
+one with the problem.
 """
 
 from __future__ import annotations

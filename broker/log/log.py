@@ -1,8 +1,10 @@
-"""One partition as its owner sees it: appends become durable in the WAL and visible in order; reads come from tail or objects.
+"""One partition as its owner sees it: appends become durable in the WAL and visible in order; reads come from tail or
+objects.
 
-1. `append` does everything up to the WAL's queue before it first waits, so calls in a row keep their order, and it refuses before a
-   sequence number is recorded: a refused batch leaves no trace (law 12).
-2. The high watermark moves only when the WAL calls back, in append order; nothing past it is read, listed or snapshotted (law 6).
+1. `append` does everything up to the WAL's queue before it first waits, so calls in a row keep their order, and it
+   refuses before a sequence number is recorded: a refused batch leaves no trace (law 12).
+2. The high watermark moves only when the WAL calls back, in append order; nothing past it is read, listed or
+   snapshotted (law 6).
 3. A closing log takes no appends but keeps serving until it is closed; then every waiter is told who leads.
 """
 
@@ -81,8 +83,8 @@ class Log:
     def append(self, records: Bytes, *, acks: int) -> asyncio.Future[Appended]:
         """Takes what a producer sent; done when it is durable, or at once for acks=0.
 
-        Raises at once (nothing recorded): CorruptMessage, InvalidRecord, OutOfOrderSequenceNumber, InvalidProducerEpoch,
-        NotLeaderOrFollower, and NotEnoughReplicas (retriable) while the WAL has no room.
+        Raises at once (nothing recorded): CorruptMessage, InvalidRecord, OutOfOrderSequenceNumber,
+        InvalidProducerEpoch, NotLeaderOrFollower, and NotEnoughReplicas (retriable) while the WAL has no room.
         """
         if self._gone is not None or self.closing:
             raise self._gone or NotLeaderOrFollower(f"{self.topic}-{self.index} is being handed over")
@@ -193,7 +195,9 @@ class Log:
         return self._ranges
 
     async def offset_for_time(self, timestamp_ms: int) -> tuple[int, int]:
-        """(offset, timestamp) of the first batch that may hold a record at or after `timestamp_ms`; (-1, -1) for none."""
+        """(offset, timestamp) of the first batch that may hold a record at or after `timestamp_ms`; (-1, -1) for
+        none.
+        """
         for row in await self.ranges_at():
             if row.end > self.log_start and row.max_timestamp_ms >= timestamp_ms:
                 return await self._reader.offset_for_time(self.uid, row, timestamp_ms)

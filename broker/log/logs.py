@@ -1,10 +1,11 @@
 """All partitions one broker owns, from its WAL's lock to its goodbye: the part of a broker that stores.
 
     lock()   the WAL is locked and read: a second process with this directory ends here, and so does a corrupt ring
-    start()  registers, replays what an earlier life left, opens what is owned, and begins to beat, watch, upload and tidy up
-    stop()   uploads everything, gives it to others (or to nobody), deregisters, lets go of the lock
+    start()  registers, replays what an earlier life left, opens what is owned, and begins to beat, watch, upload and
+    tidy up stop()   uploads everything, gives it to others (or to nobody), deregisters, lets go of the lock
 
-Ownership follows the image: what it gives is opened with what SQL says, what it takes is closed, a `target` starts a handover.
+Ownership follows the image: what it gives is opened with what SQL says, what it takes is closed, a `target` starts a
+handover.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class Logs:
     # -- what the API uses -------------------------------------------------------------------------------------------
 
     def get(self, topic: str | UUID, index: int) -> Log:
-        """The open log. UnknownTopicOrPartition (UnknownTopicId for a UUID), or NotLeaderOrFollower naming who leads."""
+        """The open log. UnknownTopicOrPartition (UnknownTopicId for a UUID), or NotLeaderOrFollower naming who
+        leads.
+        """
         image = self._metadata.image
         found = image.topic(topic)
         if found is None:
@@ -188,7 +191,9 @@ class Logs:
             self._spawn(task)
 
     async def stop(self) -> None:
-        """Hands everything over and leaves. What cannot be uploaded stays in the WAL for the next start, or for a recoverer."""
+        """Hands everything over and leaves. What cannot be uploaded stays in the WAL for the next start, or for a
+        recoverer.
+        """
         self.ready = False
         for task in list(self._tasks):
             task.cancel()

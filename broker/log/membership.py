@@ -1,8 +1,9 @@
-"""This broker among the others: its heartbeat, its look at theirs, and the controller's duty when it falls to this one (law 11).
+"""This broker among the others: its heartbeat, its look at theirs, and the controller's duty when it falls to this one
+(law 11).
 
-Two things end another broker: silence for a session, and its WAL's lock found free on this host, which needs no waiting because the
-kernel gives a lock back only when the holder is gone. Either way the words are the controller's, conditional on its epoch, and what
-makes them safe is the fence that the recoverer must obtain (law 4).
+Two things end another broker: silence for a session, and its WAL's lock found free on this host, which needs no waiting
+because the kernel gives a lock back only when the holder is gone. Either way the words are the controller's,
+conditional on its epoch, and what makes them safe is the fence that the recoverer must obtain (law 4).
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Membership:
         self._orphans_since: float | None = None
 
     async def beat(self) -> None:
-        """The heartbeat, until cancelled. A broker that was declared dead must exit: its partitions are or will be elsewhere."""
+        """The heartbeat, until cancelled. A broker that was declared dead must exit: its partitions are or will be
+        elsewhere.
+        """
         while True:
             try:
                 await self._metadata.write(lambda tx: members.heartbeat(tx, self._id, self._epoch))
@@ -154,7 +157,9 @@ class Membership:
                 )
 
     def _recoverer(self, image: Image, dead: Broker, unfit: set[int]) -> int:
-        """A live broker on the dead one's host (only there is its WAL reachable), not always the same; else this one."""
+        """A live broker on the dead one's host (only there is its WAL reachable), not always the same; else this
+        one.
+        """
         fit = [b.id for b in image.alive() if b.host_id == dead.host_id and b.id not in unfit and b.id != dead.id]
         return fit[dead.epoch % len(fit)] if fit else self._id
 

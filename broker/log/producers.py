@@ -1,8 +1,8 @@
 """What idempotent producers have written to one partition: the last five batches of each, as Kafka keeps them.
 
-A batch that repeats one of those is a retry and gets the old offset; anything else must continue the sequence. The state at a
-committed end travels with the commit (`snapshot`), so a move or a failover forgets nothing: what came after it is in the WAL, and
-replaying that on the snapshot gives the same state again.
+A batch that repeats one of those is a retry and gets the old offset; anything else must continue the sequence. The
+state at a committed end travels with the commit (`snapshot`), so a move or a failover forgets nothing: what came after
+it is in the WAL, and replaying that on the snapshot gives the same state again.
 """
 
 from __future__ import annotations

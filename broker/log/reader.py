@@ -1,7 +1,8 @@
-"""Reads from objects: index once, then one range GET for neighbouring blocks, each proven by its checksum, in caches of their own.
+"""Reads from objects: index once, then one range GET for neighbouring blocks, each proven by its checksum, in caches of
+their own.
 
-Catch-up readers fill this cache and never the tail (law 13). A missing object first reloads the ranges, since retention may just
-have removed it (law 8); a damaged answer is asked for once more.
+Catch-up readers fill this cache and never the tail (law 13). A missing object first reloads the ranges, since retention
+may just have removed it (law 8); a damaged answer is asked for once more.
 """
 
 from __future__ import annotations

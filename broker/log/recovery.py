@@ -1,8 +1,9 @@
 """Brings a dead broker's acknowledged records into objects and its partitions back to life (law 5).
 
-Only who holds the WAL's fence reads it, and one transaction, conditional on the recovery row, commits the records, closes every range
-and names the new owners: before it nothing has happened, after it everything has. Entries below the committed end were uploaded
-already; entries of another leader epoch belong to a range that was closed since, so they are void.
+Only who holds the WAL's fence reads it, and one transaction, conditional on the recovery row, commits the records,
+closes every range and names the new owners: before it nothing has happened, after it everything has. Entries below the
+committed end were uploaded already; entries of another leader epoch belong to a range that was closed since, so they
+are void.
 """
 
 from __future__ import annotations
@@ -107,7 +108,5 @@ async def fence(dead: Broker, host_id: str, clock: Clock, entropy: Callable[[int
             return await asyncio.get_running_loop().run_in_executor(None, DiskWal.take, directory, 0, entropy)
         except HeldByAnother:
             if (pid := kill_if_stopped(directory / LOCK_FILE)) is not None:
-                say(
-                    f"broker {dead.id} (pid {pid}) was stopped beyond its session: killed, so that it cannot write any more"
-                )
+                say(f"broker {dead.id} (pid {pid}) was stopped beyond its session: killed, lest it write again")
             await clock.sleep(FENCE_WAIT_S)

@@ -1,7 +1,8 @@
 """The newest records of the partitions a broker owns, in memory: what consumers read, and what the next upload takes.
 
-Records stay until they are uploaded, whatever the budget says (the WAL bounds those); after that they stay while the budget of all
-logs together lasts, the oldest append going first. Evicting costs the same whether there are ten partitions or ten thousand.
+Records stay until they are uploaded, whatever the budget says (the WAL bounds those); after that they stay while the
+budget of all logs together lasts, the oldest append going first. Evicting costs the same whether there are ten
+partitions or ten thousand.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class Tail:
         return self._first < len(self._bases) and self._bases[self._first] <= offset
 
     def read(self, offset: int, limit: int, max_bytes: int, min_one: bool) -> list[Piece]:
-        """Pieces from the one that holds `offset`, all below `limit`, up to `max_bytes`; at least one when `min_one`."""
+        """Pieces from the one that holds `offset`, all below `limit`, up to `max_bytes`; at least one when
+        `min_one`.
+        """
         at = max(bisect_right(self._bases, offset) - 1, self._first)
         found: list[Piece] = []
         size = 0

@@ -1,10 +1,10 @@
 """Moves what is durable in the WAL into objects, and ranges to other brokers; one at a time per broker.
 
-1. The pieces are taken at one instant together with a WAL mark; when every object of that instant is committed, the WAL is trimmed
-   to the mark. Whatever was refused is void (law 3), so it does not hold the trim back.
+1. The pieces are taken at one instant together with a WAL mark; when every object of that instant is committed, the WAL
+   is trimmed to the mark. Whatever was refused is void (law 3), so it does not hold the trim back.
 2. A commit whose answer was lost is asked again with the same object id, which is harmless.
-3. A handover is an upload whose last transaction also changes the owners (law 3); before it the bulk is uploaded while appends go on,
-   so that the gap a producer sees is one small upload.
+3. A handover is an upload whose last transaction also changes the owners (law 3); before it the bulk is uploaded while
+   appends go on, so that the gap a producer sees is one small upload.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Uploader:
         self._one_at_a_time = asyncio.Lock()
 
     async def upload(self, logs: Sequence[Log]) -> None:
-        """Everything durable in all logs of the broker; then the WAL forgets it. StoreUnavailable when the store is away."""
+        """Everything durable in all logs of the broker; then the WAL forgets it. StoreUnavailable when the store is
+        away.
+        """
         async with self._one_at_a_time:
             mark = self._wal.mark()
             await self._upload(gather(logs))

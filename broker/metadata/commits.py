@@ -2,8 +2,9 @@
 
     prepare -> upload -> commit -> mark -> delete
 
-1. A commit needs its prepared row alive, and each extent is checked by itself: the range must be open for the WAL that wrote the
-   records, under the same leader epoch, and end where the extent starts. What is refused is left out and never fails the others.
+1. A commit needs its prepared row alive, and each extent is checked by itself: the range must be open for the WAL that
+   wrote the records, under the same leader epoch, and end where the extent starts. What is refused is left out and
+   never fails the others.
 2. A move closes the range, changes the owner and opens the next range in the transaction that commits the last records.
 3. The sweeper marks a row dead before it deletes the object, so that no commit can come in between.
 """
@@ -34,7 +35,9 @@ def prepare(tx: Tx, broker: int, now_ms: int) -> int:
 
 
 def commit(tx: Tx, object_id: int, size_bytes: int, extents: Sequence[Extent], wal: Wal, now_ms: int) -> set[int]:
-    """Makes an uploaded object's extents visible; the uids that were refused. Safe to repeat when the answer was lost."""
+    """Makes an uploaded object's extents visible; the uids that were refused. Safe to repeat when the answer was
+    lost.
+    """
     row = tx.one("SELECT state FROM objects WHERE id = ?", object_id)
     if row is not None and row[0] == "committed":
         done = {r[0] for r in tx.all("SELECT uid FROM ranges WHERE object = ?", object_id)}
@@ -73,8 +76,8 @@ def _grow(tx: Tx, extent: Extent, object_id: int) -> None:
 def hand_over(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
     """Closes ranges at their committed ends and gives the partitions to their targets; the uids that moved.
 
-    `ends` is uid to (leader epoch, end). What is left out: a move that was cancelled, a target that is not alive, a range that is
-    not this WAL's, or records that are not committed yet.
+    `ends` is uid to (leader epoch, end). What is left out: a move that was cancelled, a target that is not alive, a
+    range that is not this WAL's, or records that are not committed yet.
     """
     epochs = dict(tx.all("SELECT id, epoch FROM brokers WHERE alive = 1"))
     moved = set()
@@ -92,8 +95,8 @@ def _close(tx: Tx, uid: int, epoch: int, end: int, wal: Wal) -> bool:
     """Closes the open range when it is this WAL's and committed up to `end`."""
     return (
         tx.run(
-            "UPDATE epochs SET end_ = ? WHERE uid = ? AND epoch = ? AND broker = ? AND broker_epoch <= ? AND end_ IS NULL"
-            " AND (SELECT log_end FROM partitions p WHERE p.uid = epochs.uid) = ?",
+            "UPDATE epochs SET end_ = ? WHERE uid = ? AND epoch = ? AND broker = ? AND broker_epoch <= ?"
+            " AND end_ IS NULL AND (SELECT log_end FROM partitions p WHERE p.uid = epochs.uid) = ?",
             *(end, uid, epoch, *wal, end),
         ).rowcount
         == 1
@@ -117,7 +120,9 @@ def release(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
 
 
 def finish_recovery(tx: Tx, recovery: Recovery, preferred: int | None) -> list[int]:
-    """Closes every range the dead broker left open and finds new owners: `preferred` for all of them, or the live brokers."""
+    """Closes every range the dead broker left open and finds new owners: `preferred` for all of them, or the live
+    brokers.
+    """
     check_recovery(tx, recovery)
     rows = tx.all(
         "SELECT e.uid, p.log_end FROM epochs e JOIN partitions p ON p.uid = e.uid"
@@ -195,7 +200,8 @@ def condemn(tx: Tx, me: int, controller_epoch: int, prepared_before_ms: int, mar
     """Marks dead what the sweeper may delete now: uploads whose time is over and objects long unreferenced."""
     check_controller(tx, me, controller_epoch)
     tx.run(
-        "UPDATE objects SET state = 'dead' WHERE (state = 'prepared' AND at_ms < ?) OR (state = 'marked' AND at_ms < ?)",
+        "UPDATE objects SET state = 'dead'"
+        " WHERE (state = 'prepared' AND at_ms < ?) OR (state = 'marked' AND at_ms < ?)",
         *(prepared_before_ms, marked_before_ms),
     )
     return [row[0] for row in tx.all("SELECT id FROM objects WHERE state = 'dead' ORDER BY id LIMIT 1000")]

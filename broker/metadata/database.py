@@ -1,9 +1,12 @@
-"""SQLite in threads of its own: one that writes, one that reads, and the event loop that never waits for either (law 14).
+"""SQLite in threads of its own: one that writes, one that reads, and the event loop that never waits for either (law
+14).
 
-1. Writers queue fairly. SQLite's own busy waiting starves one of three processes for seconds, so a writer first takes a `flock`
-   ticket, which the kernel hands on in order of arrival. A ticket whose holder is stopped for 2 s is taken from it (holder.py).
-2. Writes of one process are committed in groups: whatever queued while the last commit was synced goes into one transaction, each
-   job in a savepoint, so that a refused job fails alone. That makes 500 small commits cost about one fsync.
+1. Writers queue fairly. SQLite's own busy waiting starves one of three processes for seconds, so a writer first takes a
+   `flock` ticket, which the kernel hands on in order of arrival. A ticket whose holder is stopped for 2 s is taken from
+   it (holder.py).
+2. Writes of one process are committed in groups: whatever queued while the last commit was synced goes into one
+   transaction, each job in a savepoint, so that a refused job fails alone. That makes 500 small commits cost about one
+   fsync.
 3. Every group that changed something readers' images show increments the version last and says what changed (law 9).
 4. An answer is given only after COMMIT returned with synchronous=FULL.
 """

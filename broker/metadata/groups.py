@@ -54,7 +54,9 @@ def delete_group(tx: Tx, group_id: str, coordinator: Coordinator) -> None:
 
 
 def groups(tx: Tx, coordinator_uid: int) -> list[GroupRow]:
-    """Every group of one coordinator: those with state, and those that only ever committed offsets are groups/' business."""
+    """Every group of one coordinator: those with state, and those that only ever committed offsets are groups/'
+    business.
+    """
     rows = tx.all("SELECT group_id, coordinator_uid, state FROM groups WHERE coordinator_uid = ?", coordinator_uid)
     return [GroupRow(group_id=g, coordinator_uid=u, state=s) for g, u, s in rows]
 

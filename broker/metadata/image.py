@@ -1,7 +1,8 @@
 """The cluster as every broker sees it: one frozen picture, replaced as a whole whenever the truth in SQL changes.
 
-Readers take `metadata.image` once and use it for a whole request, so that an answer never mixes two versions. A picture may be
-stale by one poll (200 ms); nothing that must be safe rests on it: every transaction checks again what it relies on (law 3, 4).
+Readers take `metadata.image` once and use it for a whole request, so that an answer never mixes two versions. A picture
+may be stale by one poll (200 ms); nothing that must be safe rests on it: every transaction checks again what it relies
+on (law 3, 4).
 """
 
 from __future__ import annotations

@@ -47,7 +47,9 @@ def _refuse_twin(tx: Tx, me: Registration) -> None:
 
 
 def _assign(tx: Tx, broker: int, broker_epoch: int, recoverer: int) -> Recovery:
-    """Gives the recovery of `broker`'s epochs up to `broker_epoch` to `recoverer`; whoever had it before has it no more."""
+    """Gives the recovery of `broker`'s epochs up to `broker_epoch` to `recoverer`; whoever had it before has it no
+    more.
+    """
     row = tx.one("SELECT epoch FROM recoveries WHERE broker = ?", broker)
     number = row[0] + 1 if row else 1
     tx.run("INSERT OR REPLACE INTO recoveries VALUES (?, ?, ?, ?)", broker, broker_epoch, recoverer, number)
@@ -94,7 +96,9 @@ def deregister(tx: Tx, broker: int, epoch: int) -> None:
 
 
 def take_control(tx: Tx, me: int, my_epoch: int, from_broker: int) -> int | None:
-    """Makes this broker the controller if `from_broker` still is; the new controller epoch, or None when it came late."""
+    """Makes this broker the controller if `from_broker` still is; the new controller epoch, or None when it came
+    late.
+    """
     row = tx.one("SELECT broker, epoch FROM controller")
     if row[0] != from_broker or not _lives(tx, me, my_epoch):
         return None
@@ -114,7 +118,9 @@ def check_controller(tx: Tx, me: int, controller_epoch: int) -> None:
 
 
 def declare_dead(tx: Tx, me: int, controller_epoch: int, dead: int, dead_epoch: int, recoverer: int) -> Recovery | None:
-    """The controller's word that a broker epoch is over, and who replays its WAL; None when nothing is left to replay."""
+    """The controller's word that a broker epoch is over, and who replays its WAL; None when nothing is left to
+    replay.
+    """
     check_controller(tx, me, controller_epoch)
     if not _lives(tx, dead, dead_epoch):
         return None

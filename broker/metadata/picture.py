@@ -18,7 +18,9 @@ TOPIC, BROKERS, CONFIGS, DUTIES = "topic", "brokers", "configs", "duties"
 
 
 def load(tx: Tx, old: Image | None) -> tuple[Image, list[Beat]]:
-    """The newest image, built on `old` where the changes since then are all known, and every live broker's heartbeat."""
+    """The newest image, built on `old` where the changes since then are all known, and every live broker's
+    heartbeat.
+    """
     (version,) = tx.one("SELECT version FROM version")
     beats = [Beat(id=i, epoch=e, counter=c) for i, e, c in tx.all("SELECT id, epoch, heartbeat FROM brokers")]
     if old is None or old.version == 0:

@@ -1,10 +1,10 @@
-"""The tables, as a list of additive migrations: version N's broker and N-1's run on one store, so nothing is ever renamed.
+"""The tables, as a list of additive migrations: version N's broker and N-1's run on one store, so nothing is renamed.
 
-partitions.log_end        committed end: below it everything is in objects
-epochs                    law 3 and 10: (epoch, start) history and, while log_end_ IS NULL, the one range that may still grow,
-                          with the WAL (broker, broker epoch) that alone may commit to it
-objects.state             prepared -> committed -> marked -> dead (law 8)
-recoveries                law 5: who replays which dead broker's WAL
+partitions.log_end   committed end: below it everything is in objects
+epochs               laws 3 and 10: the (epoch, start) history, and while `end_` is NULL the one range that may
+                     still grow, with the WAL (broker, broker epoch) that alone may commit to it
+objects.state        prepared -> committed -> marked -> dead (law 8)
+recoveries           law 5: who replays which dead broker's WAL
 """
 
 from __future__ import annotations

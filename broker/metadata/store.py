@@ -1,7 +1,8 @@
 """`Metadata`: the cluster's truth as the rest of the broker uses it, async and with Kafka's errors.
 
-`image` is the newest picture this process has loaded; each write of this process is in it before the write's await returns, writes
-of others within a poll. Everything that must be safe is checked inside the transaction, never against the image.
+`image` is the newest picture this process has loaded; each write of this process is in it before the write's await
+returns, writes of others within a poll. Everything that must be safe is checked inside the transaction, never against
+the image.
 """
 
 from __future__ import annotations

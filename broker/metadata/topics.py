@@ -161,7 +161,9 @@ def alter_configs(tx: Tx, kind: str, name: str, put: Mapping[str, str], delete: 
 
 
 def reassign(tx: Tx, name: str, index: int, replicas: Sequence[int] | None) -> None:
-    """Asks the owner to hand the partition to replicas[0]; None cancels. Who leads already, or nobody, needs no handover."""
+    """Asks the owner to hand the partition to replicas[0]; None cancels. Who leads already, or nobody, needs no
+    handover.
+    """
     topic_id = _topic_id(tx, name)
     row = tx.one("SELECT uid, owner, target FROM partitions WHERE topic_id = ? AND idx = ?", topic_id.bytes, index)
     if row is None:

@@ -1,11 +1,12 @@
 """The bytes of an object (docs/format.md has the picture): blocks of record batches, then an index, then a trailer.
 
     blocks   per partition, in order: whole record batches as produced, about 256 KiB together, nothing between them
-    index    per block: partition uid u64 | base offset u64 | end offset u64 | max timestamp i64 | position u64 | bytes u32 | crc32c u32
+    index    per block: partition uid u64 | base offset u64 | end offset u64 | max timestamp i64 | position u64
+             | bytes u32 | crc32c u32
     trailer  index position u64 | index bytes u32 | crc32c of the index u32 | version u32 | magic "SPOB"
 
-A reader gets the last bytes (the size is in the metadata), then the index, then only the blocks it needs; each proves itself by its
-own checksum, so a truncated or mixed-up answer of the store is never served. All numbers are big-endian.
+A reader gets the last bytes (the size is in the metadata), then the index, then only the blocks it needs; each proves
+itself by its own checksum, so a truncated or mixed-up answer of the store is never served. All numbers are big-endian.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The object store behind thin wrappers, one per job: the store itself, the meter, and retries on top.
 
-1. `put` returns after the object is durable. `obstore` issues no fsync on a local directory, so there we write, sync the file, give
-   it its name, and sync the directory ourselves (law 1).
+1. `put` returns after the object is durable. `obstore` issues no fsync on a local directory, so there we write, sync
+   the file, give it its name, and sync the directory ourselves (law 1).
 2. `put` with `create=True` fails with Exists when the key is there, on every kind; nothing rests on e-tags.
 3. The meter counts what went to the store, retries included: that is what a bill would say.
 """

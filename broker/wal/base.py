@@ -1,8 +1,11 @@
-"""What every WAL kind does: take entries in order, say when they are durable, give them back after a crash, forget them when told.
+"""What every WAL kind does: take entries in order, say when they are durable, give them back after a crash, forget them
+when told.
 
-1. `append` never blocks and keeps the order of its calls; `durable` is called on the event loop in that order, after the fence.
+1. `append` never blocks and keeps the order of its calls; `durable` is called on the event loop in that order, after
+   the fence.
 2. Any write or sync error is final (law 7): nothing is acknowledged after it, and `failed` tells why.
-3. What `recover` returns is every entry that was acknowledged and not trimmed; it may hold entries that never were acknowledged.
+3. What `recover` returns is every entry that was acknowledged and not trimmed; it may hold entries that never were
+   acknowledged.
 4. `trim` is durable before the space is used again.
 """
 

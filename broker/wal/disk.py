@@ -1,8 +1,8 @@
 """The local-disk WAL: a ring file, a lifetime lock, and one writer thread that commits in groups.
 
-The thread takes whatever queued while it synced the last group, writes it as one block, syncs, and tells the event loop once per
-group: at any load there is one fdatasync in flight, and the busier the broker, the larger the groups. The fence is the lock
-(holder.py): a recoverer that obtains it knows that this writer is gone.
+The thread takes whatever queued while it synced the last group, writes it as one block, syncs, and tells the event loop
+once per group: at any load there is one fdatasync in flight, and the busier the broker, the larger the groups. The
+fence is the lock (holder.py): a recoverer that obtains it knows that this writer is gone.
 """
 
 from __future__ import annotations

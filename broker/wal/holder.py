@@ -1,8 +1,9 @@
 """A file that one process holds for life: `flock`, and who the holder is.
 
-The kernel frees the lock when the holder is dead and not before, so holding it is a fence: what the holder could have written,
-it has written. The file names pid, start time and boot id, because a pid alone may since belong to somebody else. A holder that
-is stopped (SIGSTOP, a debugger) keeps the lock for ever; whoever may prove it dead kills it, through a pidfd, after all three match.
+The kernel frees the lock when the holder is dead and not before, so holding it is a fence: what the holder could have
+written, it has written. The file names pid, start time and boot id, because a pid alone may since belong to somebody
+else. A holder that is stopped (SIGSTOP, a debugger) keeps the lock for ever; whoever may prove it dead kills it,
+through a pidfd, after all three match.
 """
 
 from __future__ import annotations

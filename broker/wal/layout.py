@@ -4,13 +4,14 @@
     4096   head slot B, 4096 bytes     |
     8192   ring; a block begins at a multiple of 4096 and may wrap around the end
 
-    head:  magic "SPWALHD1" | crc32c of what follows | generation u64 | ring id 16 | capacity u64 | trim u64 | sequence u64 | epoch u64
-    block: magic "SPWB" | crc32c of the rest of header and payload u32 | ring id 16 | epoch u64 | sequence u64 | position u64
-           | payload bytes u32 | entries u32, then the payload, then zeros to the next multiple of 4096
-    entry: partition uid u64 | leader epoch u32 | base offset u64 | end offset u64 | bytes u32, then record batches as produced
+    head:  magic "SPWALHD1" | crc32c of what follows u32 | generation u64 | ring id 16 | capacity u64 | trim u64
+           | sequence u64 | epoch u64
+    block: magic "SPWB" | crc32c of the rest of header and payload u32 | ring id 16 | epoch u64 | sequence u64
+           | position u64 | payload bytes u32 | entries u32, then the payload, then zeros to a multiple of 4096
+    entry: partition uid u64 | leader epoch u32 | base offset u64 | end offset u64 | bytes u32, then record batches
 
-`position` counts bytes since the ring was made and never repeats; where it lies in the file is position modulo capacity. A block of
-an older lap has another position, so it is never taken for new. All numbers are big-endian.
+`position` counts bytes since the ring was made and never repeats; where it lies in the file is position modulo
+capacity. A block of an older lap has another position, so it is never taken for new. All numbers are big-endian.
 """
 
 from __future__ import annotations
@@ -109,7 +110,9 @@ def pack_block(ring_id: bytes, epoch: int, sequence: int, position: int, entries
 
 
 def block_size(start: bytes, ring_id: bytes, position: int) -> int | None:
-    """Bytes of the block whose header begins `start`, unpadded; None unless it is a header of this ring at this position."""
+    """Bytes of the block whose header begins `start`, unpadded; None unless it is a header of this ring at this
+    position.
+    """
     if len(start) < BLOCK_BYTES or start[:4] != BLOCK_MAGIC:
         return None
     found_ring, _, _, found_position, payload_bytes, _ = _BLOCK.unpack_from(start, 8)
@@ -127,7 +130,9 @@ def unpack_block(data: bytes) -> Block | None:
 
 
 def entries_of(block: Block) -> Iterator[Entry]:
-    """WalError when the entries do not fill the payload: the checksum held, so that is a writer's fault, not the disk's."""
+    """WalError when the entries do not fill the payload: the checksum held, so that is a writer's fault, not the
+    disk's.
+    """
     at = 0
     for _ in range(block.count):
         uid, epoch, base, end, size = _ENTRY.unpack_from(block.payload, at)

@@ -1,8 +1,8 @@
 """The ring file: made, read back, written and trimmed. Blocking calls only; `disk.py` gives them a thread.
 
-Recovery reads blocks from the trim point on. Where one does not check out, nothing of its group was acknowledged if it is the last
-thing in the ring: a torn tail. A group is written only after the one before it is durable, so any whole block further on proves that
-the bad one had been durable too: corruption, and the ring stays closed (law 7).
+Recovery reads blocks from the trim point on. Where one does not check out, nothing of its group was acknowledged if it
+is the last thing in the ring: a torn tail. A group is written only after the one before it is durable, so any whole
+block further on proves that the bad one had been durable too: corruption, and the ring stays closed (law 7).
 """
 
 from __future__ import annotations
@@ -29,13 +29,17 @@ from broker.wal.layout import (
 )
 
 EPOCH_BITS = 32
-"""A sequence is the broker epoch, which never repeats, above this many bits of counting: so neither does it, whatever was torn."""
+"""A sequence is the broker epoch, which never repeats, above this many bits of counting: so neither does it,
+whatever was torn.
+"""
 PROBE_BYTES = 4 * 1024 * 1024
 IOV_MAX = 1024
 
 
 class Ring:
-    """One open ring file. `position` is where the next block goes, `trimmed` where the oldest one that counts begins."""
+    """One open ring file. `position` is where the next block goes, `trimmed` where the oldest one that counts
+    begins.
+    """
 
     def __init__(self, path: Path, fd: int, head: Head) -> None:
         self.path = path
@@ -50,7 +54,7 @@ class Ring:
         if not path.exists():
             _create(path, aligned(capacity), ring_id)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        # Without read-ahead the parts never written stay holes to SEEK_DATA, and opening a new ring reads a page, not all of it.
+        # Without read-ahead the parts never written stay holes to SEEK_DATA: opening a new ring reads a page of it.
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
         heads = [head for at in (0, ALIGN) if (head := unpack_head(os.pread(fd, ALIGN, at))) is not None]
         if not heads:
@@ -123,8 +127,8 @@ class Ring:
         if later is not None and later.sequence > sequence:
             raise WalError(
                 f"{self.path}: the block at offset {self._offset(at)} is damaged, yet a whole one follows at offset"
-                f" {self._offset(probe)}: this is corruption, not a torn write. Restore the file from a copy, or move it"
-                " away and lose what was not uploaded"
+                f" {self._offset(probe)}: this is corruption, not a torn write. Restore the file from a copy, or move"
+                " it away and lose what was not uploaded"
             )
 
     def start_epoch(self, epoch: int) -> None:
@@ -209,7 +213,7 @@ def _create(path: Path, capacity: int, ring_id: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise WalError(
-            f"{path}: cannot allocate {capacity} bytes: {error.strerror}; give --wal-size or free the disk"
+            f"{path}: cannot allocate {capacity} bytes: {error.strerror}; free the disk or give --wal-size"
         ) from error
     finally:
         os.close(fd)

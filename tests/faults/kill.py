@@ -1,9 +1,9 @@
 """`make kill`: kill -9 of a random broker during acks=all production, again and again, and a checker at the end.
 
-Three brokers, two topics: one from an idempotent producer, one not. Each round kills a broker (seeded, printed), keeps it down
-until every partition it led takes records elsewhere (measured; at most 10 s), and starts it again. At the end everything is read back:
-each acknowledged record must be there, an idempotent producer's exactly once, and offsets must be contiguous from 0. The last line is
-the verdict; exit 0 only when it is clean.
+Three brokers, two topics: one from an idempotent producer, one not. Each round kills a broker (seeded, printed), keeps
+it down until every partition it led takes records elsewhere (measured; at most 10 s), and starts it again. At the end
+everything is read back: each acknowledged record must be there, an idempotent producer's exactly once, and offsets must
+be contiguous from 0. The last line is the verdict; exit 0 only when it is clean.
 """
 
 from __future__ import annotations
@@ -134,7 +134,9 @@ def rounds(brokers: Brokers, kills: int, rng: random.Random, admin: AdminClient)
         seconds = probe(brokers.bootstrap, led.get(victim, set()) or {0}, killed_at)
         took.append(seconds)
         print(
-            f"kill {number + 1}/{kills}: broker {victim} led {sorted(led.get(victim, ()))}, writable after {seconds:.2f} s"
+            f"kill {number + 1}/{kills}: broker {victim} led {sorted(led.get(victim, ()))},"
+            f" writable after {seconds:.2f} s",
+            flush=True,
         )
         brokers.start(victim)
     return took

@@ -1,4 +1,6 @@
-"""Moves, failovers and restarts: nothing acknowledged is lost, nothing is twice, and who may not write does not (laws 3 to 5)."""
+"""Moves, failovers and restarts: nothing acknowledged is lost, nothing is twice, and who may not write does not
+(laws 3 to 5).
+"""
 
 import asyncio
 from typing import Any

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -30,10 +30,12 @@ async def wal(tmp_path: Path) -> AsyncIterator[DiskWal]:
     await wal.close()
 
 
-async def until(condition: object, seconds: float = 2.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0.005)
+async def until(condition: Callable[[], object], seconds: float = 2.0) -> None:
+    for _ in range(int(seconds / 0.005)):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"not so after {seconds} s")
 
 
 async def test_says_durable_in_order_and_only_after_the_sync(wal: DiskWal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +96,14 @@ async def test_a_second_process_is_refused_and_told_who_holds_it(wal: DiskWal, t
         DiskWal.take(tmp_path, SMALL, os.urandom)
 
 
-HOLD = "import sys; from pathlib import Path; from broker.wal.holder import LifetimeLock; LifetimeLock.take(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+HOLD = """
+import sys
+from pathlib import Path
+from broker.wal.holder import LifetimeLock
+LifetimeLock.take(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 def test_a_stopped_holder_is_killed_and_a_running_one_is_not(tmp_path: Path) -> None:

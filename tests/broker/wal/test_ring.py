@@ -78,7 +78,9 @@ def test_refuses_a_bad_block_with_a_whole_one_behind_it(tmp_path: Path, at: int)
     for number in range(3):
         ring.write([entry(number)])
     damage(tmp_path / "ring", RING_AT + ALIGN + at)
-    with pytest.raises(WalError, match=rf"offset {RING_AT + ALIGN} is damaged.*offset {RING_AT + 2 * ALIGN}.*corruption"):
+    with pytest.raises(
+        WalError, match=rf"offset {RING_AT + ALIGN} is damaged.*offset {RING_AT + 2 * ALIGN}.*corruption"
+    ):
         Ring.open(tmp_path / "ring", CAPACITY, RING_ID).recover()
 
 

@@ -1,0 +1,163 @@
+"""SQLite behind threads: group commits, refusals that stay alone, fairness between processes, versioned changes (law
+9).
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from broker.clock import SystemClock
+from broker.errors import KafkaError, TopicAlreadyExists, UnknownTopicOrPartition
+from broker.metadata import Coordinator, GroupRow, Metadata, OffsetRow, Registration, members
+from broker.metadata.database import KEPT_CHANGES, Tx
+
+
+def registration(broker: int) -> Registration:
+    return Registration(
+        id=broker,
+        listeners={"PLAINTEXT": ("127.0.0.1", 9092 + broker)},
+        http="",
+        zone="abc"[broker % 3],
+        spot=False,
+        version="0",
+        host_id="here",
+        wal_url=f"file:///wal/{broker}",
+    )
+
+
+@pytest.fixture
+async def metadata(tmp_path: Path) -> AsyncIterator[Metadata]:
+    metadata = await opened(tmp_path)
+    for broker in range(3):
+        await metadata.change(lambda tx, b=broker: members.register(tx, registration(b), 0))
+    yield metadata
+    await metadata.close()
+
+
+async def opened(path: Path) -> Metadata:
+    return await Metadata.open(f"sqlite://{path}/metadata.db", clock=SystemClock(), entropy=os.urandom)
+
+
+async def test_a_refused_job_fails_alone(metadata: Metadata) -> None:
+    await metadata.create_topic("a", partitions=1)
+    answers = await asyncio.gather(
+        metadata.create_topic("b", partitions=1),
+        metadata.create_topic("a", partitions=1),
+        metadata.create_topic("c", partitions=1),
+        return_exceptions=True,
+    )
+    assert isinstance(answers[1], TopicAlreadyExists)
+    assert set(metadata.image.topics) == {"a", "b", "c"}
+
+
+async def test_others_see_a_change_after_a_refresh_and_only_load_what_changed(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    other = await opened(tmp_path)
+    await metadata.create_topic("a", partitions=3)
+    await metadata.create_topic("b", partitions=1)
+    await other.refresh()
+    before = other.image
+    await metadata.alter_configs("topic", "a", {"retention.ms": "5"})
+    await metadata.add_partitions("b", 2)
+    image = await other.refresh()
+    assert image.topics["a"].configs == {"retention.ms": "5"}
+    assert len(image.topics["b"].partitions) == 2
+    assert image.topics["a"].partitions[0] is before.topics["a"].partitions[0]
+    assert image.version == metadata.image.version
+    await metadata.delete_topic("a")
+    assert set((await other.refresh()).topics) == {"b"}
+    await other.close()
+
+
+async def test_a_reader_that_fell_too_far_behind_loads_everything(metadata: Metadata, tmp_path: Path) -> None:
+    other = await opened(tmp_path)
+
+    def leap(tx: Tx) -> None:
+        tx.run("UPDATE version SET version = version + ?", KEPT_CHANGES + 5)
+        tx.changed("brokers")
+
+    await metadata.write(leap)
+    await metadata.create_topic("late", partitions=1)
+    assert "late" in (await other.refresh()).topics
+    await other.close()
+
+
+async def test_new_partitions_are_spread_round_robin_one_replica_per_zone(metadata: Metadata) -> None:
+    topic = await metadata.create_topic("t", partitions=6, replication_factor=3)
+    owners = [partition.owner for partition in topic.partitions]
+    assert sorted(owners) == [0, 0, 1, 1, 2, 2]
+    assert all(len(set(partition.replicas)) == 3 for partition in topic.partitions)
+    assert all(partition.replicas[0] == partition.owner for partition in topic.partitions)
+    second = await metadata.create_topic("u", partitions=1, replication_factor=9)
+    assert len(second.partitions[0].replicas) == 3
+
+
+async def test_cordoned_brokers_get_nothing_new(metadata: Metadata) -> None:
+    await metadata.cordon(1, True)
+    topic = await metadata.create_topic("t", partitions=4)
+    assert {partition.owner for partition in topic.partitions} == {0, 2}
+
+
+async def test_offsets_are_conditional_on_the_coordinators_leadership(metadata: Metadata) -> None:
+    topic = await metadata.create_topic("t", partitions=1)
+    partition = topic.partitions[0]
+    mine = Coordinator(uid=partition.uid, owner=partition.owner, epoch=partition.epoch)
+    row = OffsetRow(offset=5, leader_epoch=0, metadata="", committed_at_ms=1)
+    await metadata.commit_offsets("g", {(topic.id, 0): row}, mine)
+    assert await metadata.fetch_offsets("g") == {(topic.id, 0): row}
+    stale = Coordinator(uid=partition.uid, owner=partition.owner, epoch=partition.epoch + 1)
+    with pytest.raises(KafkaError, match="no longer coordinates"):
+        await metadata.commit_offsets("g", {(topic.id, 0): row}, stale)
+    await metadata.save_group(GroupRow(group_id="g", coordinator_uid=partition.uid, state="{}"), mine)
+    assert [group.group_id for group in await metadata.groups(partition.uid)] == ["g"]
+    await metadata.delete_group("g", mine)
+    assert await metadata.fetch_offsets("g") == {}
+
+
+async def test_producer_ids_never_repeat(metadata: Metadata, tmp_path: Path) -> None:
+    other = await opened(tmp_path)
+    firsts = await asyncio.gather(*(store.allocate_producer_ids(10) for store in (metadata, other) for _ in range(5)))
+    assert len({first + n for first in firsts for n in range(10)}) == 100
+    await other.close()
+
+
+async def test_what_does_not_exist_is_said_by_name(metadata: Metadata) -> None:
+    with pytest.raises(UnknownTopicOrPartition, match="no topic nope"):
+        await metadata.delete_topic("nope")
+
+
+WRITER = """
+import asyncio, os, sys, time
+from broker.clock import SystemClock
+from broker.metadata import Metadata
+
+async def main():
+    store = await Metadata.open(f"sqlite://{sys.argv[1]}", clock=SystemClock(), entropy=os.urandom)
+    end, worst, count = time.monotonic() + 1.5, 0.0, 0
+    while time.monotonic() < end:
+        begun = time.monotonic()
+        await store.allocate_producer_ids(1)
+        worst, count = max(worst, time.monotonic() - begun), count + 1
+    print(count, worst)
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_three_processes_do_not_starve_each_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITER, f"{tmp_path}/metadata.db"]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    begun = time.monotonic()
+    results = [process.communicate(timeout=30)[0].split() for process in processes]
+    assert time.monotonic() - begun < 30
+    counts, worst = [int(r[0]) for r in results], [float(r[1]) for r in results]
+    assert min(counts) * 5 > max(counts)
+    assert max(worst) < 1.0
