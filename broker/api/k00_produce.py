@@ -89,7 +89,7 @@ async def produce(context: Context, request: ProduceRequest, version: int) -> Pr
         return None
     leaders = {part.leader for part in failed if part.leader >= 0}
     endpoints = endpoints_on(image, leaders, context.connection.listener) if leaders else ()
-    return ProduceAnswer(topics=topics, endpoints=endpoints)
+    return ProduceAnswer(topics=topics, endpoints=endpoints, throttle_ms=context.logs.throttle_ms())
 
 
 def _append(
