@@ -28,6 +28,9 @@ from agent.model.clock import Clock
 from agent.model.codec import timestamp, to_json
 from agent.model.plan import Approval, Outlook, Plan, PlanState
 
+LOOKS_BACK = 20
+"""How often the cluster is read after a rollback before a difference counts."""
+
 Confirm = Callable[[str, datetime], bool | None]
 """Risk id and the time of the last change: gone, still there, or not enough fresh samples (None)."""
 
@@ -177,7 +180,7 @@ class Executor:
             except (StepFailed, NotAllowed, CollectError) as error:
                 plan = self._load(plan)
                 problems.append(str(error))
-        problems = problems or self._differences(plan)
+        problems = problems or self._lasting_differences(plan)
         if problems:
             plan = self._end(plan, "failed", "not taken back: " + "; ".join(problems))
         else:
@@ -185,6 +188,14 @@ class Executor:
         # Last: a crash before this line repeats only the readings.
         self.journal.mark(plan.id, "rollback", {**(self.journal.marked(plan.id, "rollback") or {}), "ended": True})
         return plan
+
+    def _lasting_differences(self, plan: Plan) -> list[str]:
+        """The differences that stay: each broker learns of a change in its own time, and any of them may answer."""
+        for _ in range(LOOKS_BACK):
+            if not (problems := self._differences(plan)):
+                break
+            self._clock.sleep(self.settings.poll_s)
+        return problems
 
     def _differences(self, plan: Plan) -> list[str]:
         """What is not as it was before the plan, for the steps that were taken back."""
