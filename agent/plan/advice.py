@@ -62,7 +62,8 @@ ADVICE = {
 
 def advise(risk: Risk) -> Refusal:
     """The refusal for a risk whose fix is not an action on the cluster."""
-    name = parts(risk.resource)[-1]
+    _, kind, *names = parts(risk.resource)
+    name = "-".join(names) if kind == "topic" else names[-1]
     known = ADVICE.get(risk.rule)
     if known is None:
         reason = f"{risk.action or 'nothing'} is not an action that this agent plans: read the rule's page"
