@@ -136,7 +136,8 @@ def _load(load: dict[str, float]) -> dict[str, Any]:
 
 
 def _finding(risk: Risk) -> dict[str, Any]:
-    latest = risk.latest
+    """Numbers and evidence as of the detection, money as it is now: a fixed problem has no load to show any more."""
+    latest, detected = risk.latest, risk.snapshot
     return {
         "rule": risk.rule,
         "title": risk.title,
@@ -145,10 +146,10 @@ def _finding(risk: Risk) -> dict[str, Any]:
         "state": risk.state,
         "first_seen": timestamp(risk.first_seen),
         "last_seen": timestamp(risk.last_seen),
-        "observed": latest.observed,
-        "limit": latest.limit,
-        "unit": latest.unit,
-        "evidence": to_json(list(latest.evidence)),
+        "observed": detected.observed,
+        "limit": detected.limit,
+        "unit": detected.unit,
+        "evidence": to_json(list(detected.evidence)),
         "usd_per_month": latest.usd_per_month,
         "money_basis": latest.money_basis,
         "explanation": risk.explanation,
