@@ -21,6 +21,8 @@ _NOBODY: Fields = {"node_id": -1, "host": "", "port": -1}
 async def find_coordinator(context: Context, request: Any, version: int) -> Fields:
     """The owner of the group's partition, at the address of the listener the client came through."""
     kind = getattr(request, "key_type", _GROUP)
+    if kind == _GROUP:
+        await context.groups.make_home()
     if version < 4:
         return _coordinator(context, request.key, kind)
     return {"coordinators": [_coordinator(context, key, kind) for key in request.coordinator_keys]}

@@ -43,6 +43,11 @@ class GroupCoordinator:
         """Sends everyone who is parked to the next coordinator."""
         await self._shards.stop()
 
+    async def make_home(self) -> None:
+        """Makes sure that groups have partitions to live on."""
+        async with retriable():
+            await self._shards.make_home()
+
     def home_of(self, group_id: str) -> Partition:
         """The partition whose owner coordinates the group; CoordinatorNotAvailable while nobody owns it."""
         return self._shards.home_of(group_id)

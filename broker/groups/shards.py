@@ -22,6 +22,7 @@ from broker.errors import (
     KafkaError,
     KafkaStorageError,
     NotCoordinator,
+    TopicAlreadyExists,
 )
 from broker.groups import membership, stored
 from broker.groups.group import Group
@@ -31,6 +32,7 @@ from broker.groups.shard import Entry, Shard
 from broker.metadata import Metadata
 from broker.metadata.image import CONSUMER_OFFSETS, NOBODY, Image, Partition
 from broker.metadata.rows import Coordinator, GroupRow
+from broker.metadata.topics import OFFSETS_PARTITIONS
 
 T = TypeVar("T")
 _TICK_S = 0.1
@@ -76,6 +78,14 @@ class Shards:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def make_home(self) -> None:
+        """Creates the internal topic when the first group asks, as Kafka does: by then all brokers are there."""
+        if CONSUMER_OFFSETS not in self._metadata.image.topics:
+            try:
+                await self._metadata.create_topic(CONSUMER_OFFSETS, partitions=OFFSETS_PARTITIONS)
+            except TopicAlreadyExists:
+                await self._metadata.refresh()
 
     def home_of(self, group_id: str) -> Partition:
         """The partition whose owner coordinates the group; CoordinatorNotAvailable while nobody owns it."""

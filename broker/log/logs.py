@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from uuid import UUID
 
 from broker.clock import Clock
 from broker.errors import (
     KafkaError,
     NotLeaderOrFollower,
-    TopicAlreadyExists,
     UnknownTopicId,
     UnknownTopicOrPartition,
 )
@@ -32,15 +32,17 @@ from broker.log.recovery import fence, replay
 from broker.log.tail import TailBudget
 from broker.log.uploader import Uploader
 from broker.metadata import commits, members
-from broker.metadata.image import CONSUMER_OFFSETS, Image, Partition, Recovery
+from broker.metadata.image import Image, Partition, Recovery
 from broker.metadata.rows import Registration
 from broker.metadata.store import Metadata
-from broker.metadata.topics import OFFSETS_PARTITIONS
 from broker.objects.store import ObjectStore, claim
 from broker.wal.base import WalError
 from broker.wal.disk import DiskWal, directory_of
+from broker.wal.holder import HeldByAnother
 
 RETRY_S = 0.5
+UPLOAD_RETRY_S = 1.0
+LOCK_POLL_S = 0.05
 THROTTLE_FROM = 0.5
 """Of the WAL's room in use: from here on producers are asked to wait, up to LONGEST_THROTTLE_MS when it is full."""
 LONGEST_THROTTLE_MS = 1000
@@ -124,12 +126,23 @@ class Logs:
     async def lock(self) -> None:
         """Locks and reads the WAL. HeldByAnother or WalError, one line each."""
         directory = directory_of(self._config.wal_url)
-        self._wal = await asyncio.get_running_loop().run_in_executor(
-            None, DiskWal.take, directory, self._config.wal_bytes, self._entropy
-        )
+        self._wal = await self._take(directory)
         if self._wal.recovered.note:
             self._say(self._wal.recovered.note)
         self.stats.wal_capacity_bytes = self._wal.stats.capacity_bytes
+
+    async def _take(self, directory: Path) -> DiskWal:
+        """Waits a little for the lock: a recoverer of this broker's earlier life gives it back as soon as it is done."""
+        patience = self._clock.monotonic() + self._config.lock_wait_s
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(
+                    None, DiskWal.take, directory, self._config.wal_bytes, self._entropy
+                )
+            except HeldByAnother:
+                if self._clock.monotonic() > patience:
+                    raise
+                await self._clock.sleep(LOCK_POLL_S)
 
     async def start(self, me: Registration) -> None:
         """Everything up to serving. BadStore, DuplicateResource, WalError or MetadataUnavailable when it cannot."""
@@ -178,11 +191,6 @@ class Logs:
             membership=self._membership,
             say=self._say,
         )
-        if CONSUMER_OFFSETS not in self._metadata.image.topics:
-            try:
-                await self._metadata.create_topic(CONSUMER_OFFSETS, partitions=OFFSETS_PARTITIONS)
-            except TopicAlreadyExists:
-                await self._metadata.refresh()
         self._metadata.subscribe(lambda _: self._applying.set())
         await self._apply(self._metadata.image)
         self.ready = True
@@ -350,6 +358,7 @@ class Logs:
                 self._budget.shrink()
             except KafkaError as error:
                 self._say(f"upload failed, the WAL keeps {pending} bytes: {error}")
+                last = now - self._config.upload_interval_s + UPLOAD_RETRY_S
 
 
 def not_leader(partition: Partition) -> NotLeaderOrFollower:
