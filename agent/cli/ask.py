@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -31,8 +32,10 @@ def _ask(
         put_json(answer)
         return 0
     put(str(answer["text"]))
-    if answer.get("citations"):
-        put("\nrests on: " + ", ".join(map(str, answer["citations"])))
+    for n, citation in enumerate(answer["citations"], 1):
+        put(f"[{n}] {citation}")
+    for note in answer["notes"]:
+        sys.stderr.write(f"{note}\n")
     return 0
 
 

@@ -77,7 +77,8 @@ class Child:
             narrate(f"{self.name} | {line.decode(errors='replace')}")
         status = await self.wait()
         await asyncio.gather(*self._pumps)
-        raise Complaint(f"{self.name} {said(status)} before it was ready: {self._last_words or 'it said nothing'}")
+        words = self._last_words.removeprefix("streampilot: ") or "it said nothing"
+        raise Complaint(f"{self.name} {said(status)} before it was ready: {words}")
 
     async def _narrate(self, stream: asyncio.StreamReader) -> None:
         while line := await stream.readline():

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from agent.act.errors import ActError
 from agent.loop.events import Bus
-from agent.loop.glance import Glance
+from agent.loop.glance import WINDOW_S, Glance
 from agent.loop.patience import SentHome
 from agent.loop.planning import ASKED_AGAIN_S, answers, cluster_state, measured, wants_plan
 from agent.loop.refused import Refused
@@ -37,7 +37,7 @@ class Actions:
         self._rooms = rooms
         self._bus = bus
         self._lock = threading.RLock()
-        self._refused_at: dict[str, datetime] = {}
+        self._refused: dict[str, tuple[datetime, Refusal]] = {}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="act")
         self._busy = threading.Event()
         self._open: Sequence[Risk] = ()
@@ -68,6 +68,11 @@ class Actions:
             raise Refused(f"no plan {id!r}", "list them: streampilot plan", number=404)
         return plan
 
+    def refusals(self) -> list[Refusal]:
+        """Why open risks have no plan, as last said."""
+        ids = {risk.id for risk in self._open}
+        return [refusal for _, refusal in self._refused.values() if refusal.risk in ids]
+
     # Proposing
 
     def tend(self, risks: Sequence[Risk]) -> None:
@@ -89,7 +94,7 @@ class Actions:
             picture = cluster_state(self._rooms.source, now, self._rooms.cluster, self._open)
             made, refusals = answers(risks, self._open, picture, now)
             for refusal in refusals:
-                self._refused_at[refusal.risk] = now
+                self._refused[refusal.risk] = (now, refusal)
             return [self._keep(plan) for plan in made], refusals
 
     def _keep(self, plan: Plan) -> Plan:
@@ -102,8 +107,8 @@ class Actions:
         return self._tell(self._rooms.executor.submit(plan))
 
     def _asked_long_ago(self, risk: Risk, now: datetime) -> bool:
-        last = self._refused_at.get(risk.id)
-        return last is None or (now - last).total_seconds() >= ASKED_AGAIN_S
+        last = self._refused.get(risk.id)
+        return last is None or (now - last[0]).total_seconds() >= ASKED_AGAIN_S
 
     # Deciding
 
@@ -155,7 +160,11 @@ class Actions:
         return run
 
     def _measure(self, plan: Plan) -> Outlook | None:
-        with Glance(self._rooms.source, self._rooms.clock.now()) as glance:
+        """Over the time since the last step only: a longer window would still hold the load from before."""
+        now = self._rooms.clock.now()
+        changed = self._rooms.executor.journal.last_change(plan)
+        window_s = WINDOW_S if changed is None else min(WINDOW_S, max(1.0, (now - changed).total_seconds()))
+        with Glance(self._rooms.source, now, window_s) as glance:
             return measured(plan, glance.rows("broker_load"), glance.rows("partition"))
 
     def _alarms(self) -> list[str]:

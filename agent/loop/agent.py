@@ -21,6 +21,7 @@ from agent.loop.overview import Series, overview
 from agent.loop.refused import Refused
 from agent.loop.rooms import Rooms
 from agent.loop.rounds import RoundStats
+from agent.loop.words import snapshot
 from agent.model.codec import timestamp, to_json
 from agent.model.finding import Risk, Silence
 from agent.model.plan import Plan
@@ -164,7 +165,8 @@ class Agent:
     def risks(self, *, every: bool = False) -> list[Risk]:
         """Open risks, worst first; `every` adds the resolved, muted and folded ones."""
         known = self._known if every else self._open.values()
-        return sorted(known, key=lambda risk: (risk.level, risk.first_seen, risk.id))
+        ordered = sorted(known, key=lambda risk: (risk.level, risk.first_seen, risk.id))
+        return [self.rooms.words.explained(risk) for risk in ordered]
 
     def risk(self, id: str) -> Risk:
         """One risk; Refused where there is none."""
@@ -209,7 +211,12 @@ class Agent:
         """What the agent itself costs."""
         store = self.rooms.store
         calls = sum(self.rooms.admin.calls.values()) + sum(self.rooms.looking.calls.values())
-        return Usage(samples=store.stored, dropped_samples=store.dropped, admin_calls=calls, llm_tokens=0)
+        return Usage(
+            samples=store.stored,
+            dropped_samples=store.dropped,
+            admin_calls=calls,
+            llm_tokens=self.rooms.words.tokens_this_hour,
+        )
 
     # What a person asks for
 
@@ -233,7 +240,16 @@ class Agent:
 
     def ask(self, question: str) -> dict[str, Any]:
         """An answer with what it rests on."""
-        raise Refused("no explainer", number=503)
+        with Glance(self.rooms.source, self._clock.now()) as glance:
+            seen = snapshot(
+                glance,
+                self.rooms.cluster,
+                risks=self.risks(),
+                silences=self._silences,
+                plans=self.plans(),
+                refusals=self.actions.refusals(),
+            )
+        return self.rooms.words.ask(question, seen)
 
     def mute(self, mute: dict[str, Any]) -> dict[str, Any]:
         """Keeps a mute; it ends by itself."""

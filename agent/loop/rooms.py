@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from agent.diagnose.diagnosis import Diagnosis, Round
 from agent.loop.config import AgentConfig, ClusterConfig
 from agent.loop.patience import ImpatientClock
 from agent.loop.refused import Refused
+from agent.loop.words import Words
 from agent.model.clock import Clock
 from agent.model.finding import Risk
 from agent.store.errors import StateError, StoreError
@@ -50,6 +52,7 @@ class Rooms:
     catalogue: Catalogue
     diagnosis: Diagnosis
     executor: Executor
+    words: Words
     judging: threading.Lock
     """The diagnosis takes one caller at a time."""
 
@@ -98,7 +101,7 @@ def make_rooms(config: AgentConfig, clock: Clock) -> Rooms:
     try:
         catalogue = load_pages(config.rule_paths, disabled=config.rules_disabled, overrides=config.overrides)
     except RuleError as error:
-        raise Refused(str(error), "correct it: streampilot rules test") from error
+        raise Refused(str(error), "streampilot rules test runs its cases") from error
     try:
         admin = ClusterAdmin(watched.bootstrap_servers, watched.command_config, clock=clock)
         cluster = watched.name or admin.topology().cluster_id or "cluster"
@@ -106,7 +109,7 @@ def make_rooms(config: AgentConfig, clock: Clock) -> Rooms:
             admin.topology()
         looking = ClusterAdmin(watched.bootstrap_servers, watched.command_config, clock=clock)
     except CollectError as error:
-        raise Refused(str(error), "check --bootstrap-servers and --command-config") from error
+        raise Refused(str(error)) from error
     try:
         config.dir.mkdir(parents=True, exist_ok=True)
         state = State(config.dir / "state.sqlite")
@@ -167,6 +170,7 @@ def _wire(
         catalogue=catalogue,
         diagnosis=diagnosis,
         executor=Executor(admin, state, patience, act_settings(config)),
+        words=Words(catalogue, config.llm, clock, os.environ.get(config.llm.key_env, "none")),
         judging=threading.Lock(),
     )
 

@@ -28,7 +28,7 @@ NAMES = frozenset(
         "streampilot_agent_samples_total",
         "streampilot_agent_dropped_samples_total",
         "streampilot_agent_admin_calls_total",
-        "streampilot_agent_llm_tokens_total",
+        "streampilot_agent_llm_tokens_last_hour",
         "streampilot_agent_cpu_seconds_total",
         "streampilot_agent_resident_memory_bytes",
     ]
@@ -104,7 +104,7 @@ class AgentMetrics:
         yield _counter("streampilot_agent_samples", "Samples stored", usage.samples)
         yield _counter("streampilot_agent_dropped_samples", "Samples refused or lost, counted", usage.dropped_samples)
         yield _counter("streampilot_agent_admin_calls", "Kafka admin requests sent", usage.admin_calls)
-        yield _counter("streampilot_agent_llm_tokens", "Tokens of a language model used", usage.llm_tokens)
+        yield _gauge("streampilot_agent_llm_tokens_last_hour", "Model tokens, last hour", usage.llm_tokens)
         times = self._process.cpu_times()
         yield _counter("streampilot_agent_cpu_seconds", "CPU this agent used", times.user + times.system)
         yield _gauge(

@@ -133,6 +133,7 @@ async def test_a_lost_agent_is_said_and_comes_back(rig):
             app.client = away
             await until(pilot, lambda: "live" in app.query_one(Masthead).line().plain)
 
+
 async def test_chat_asks_and_shows_the_answer_with_what_it_rests_on(rig):
     async with served(rig) as address:
         app = StreampilotApp(address, every_s=0.1)

@@ -50,8 +50,8 @@ class Chat(Vertical):
         """Shows what came back, and takes the next question."""
         self.query("#waiting").remove()
         body = _turn("streampilot", text, BAD if failed else INK)
-        if citations:
-            body.append(f"\nrests on {', '.join(citations)}", style=QUIET)
+        for n, citation in enumerate(citations, 1):
+            body.append(f"\n[{n}] {citation}", style=QUIET)
         self._add(body)
         field = self.query_one("#question", Input)
         field.disabled = False

@@ -94,13 +94,25 @@ def detail(risk: Risk, now: datetime) -> Group:
     values = (_number(finding.observed, finding.unit), _number(finding.limit, finding.unit), f"{finding.score:.2f}")
     trust = (f"{100 * finding.confidence:.0f} %", money(finding.usd_per_month))
     facts.add_row(*(Text(value, style=f"bold {INK}") for value in (*values, *trust)))
-    parts: list[Text | Table] = [head, facts, Text(f"\n{risk.explanation}\n", style=INK)]
+    parts: list[Text | Table] = [head, facts, _prose(risk.explanation)]
     if finding.money_basis:
         parts.append(Text(f"money: {finding.money_basis}\n", style=QUIET))
-    parts.append(Text(f"what to do: {risk.action}   (p makes a plan)\n", style=ACCENT))
+    parts.append(Text(f"action  {risk.action}   (p makes a plan)\n", style=QUIET))
     for evidence in finding.evidence:
         parts += _evidence(evidence)
     return Group(*parts)
+
+
+def _prose(explanation: str) -> Text:
+    """The explanation without its headline, which is above already; what a line is about stands out."""
+    text = Text("\n")
+    for line in explanation.split("\n")[1:] or [explanation]:
+        label, colon, rest = line.partition(":")
+        if colon and len(label) < 24 and label[:1].isupper():
+            text.append(f"{label}", style=ACCENT)
+            line = f":{rest}"
+        text.append(f"{line}\n", style=INK)
+    return text
 
 
 def _evidence(evidence: Evidence) -> list[Text | Table]:

@@ -6,7 +6,7 @@ from agent.cli.commands import UpOptions, agent_command, broker_command, wal_of
 
 
 def _options(**changes):
-    defaults = dict(
+    defaults = dict(  # noqa: C408
         brokers=3, directory=Path("/d"), port=9092, http_port=0, agent_port=8099, objects="", wal="", metadata="",
         zones=("a", "b"), zone_cidrs="", cluster="local", restart=False, time_scale=1.0, scrape_interval="5s",
         broker_config=(), upload_interval=0.0, config="", exit_with_parent=False,

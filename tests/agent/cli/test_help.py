@@ -57,7 +57,22 @@ def test_help_imports_no_room_and_nothing_heavy():
 
 def test_every_command_of_the_architecture_is_there():
     told = _run("--help").stdout
-    for command in ["demo", "up", "broker", "agent", "tui", "inspect", "findings", "rules", "plan", "apply", "rollback", "audit", "ask", "cost"]:
+    for command in [
+        "demo",
+        "up",
+        "broker",
+        "agent",
+        "tui",
+        "inspect",
+        "findings",
+        "rules",
+        "plan",
+        "apply",
+        "rollback",
+        "audit",
+        "ask",
+        "cost",
+    ]:
         assert f"\n  {command} " in told
 
 

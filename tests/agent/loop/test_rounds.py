@@ -13,7 +13,7 @@ async def _beat(work, every_s, for_rounds):
         await work()
 
     async def watch():
-        while stats.completed + stats.failures < for_rounds:
+        while stats.completed + stats.failures < for_rounds:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         stop.set()
 
