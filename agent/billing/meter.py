@@ -1,0 +1,83 @@
+"""Usage times list prices: what a cluster costs an hour, by component and by whom it is spent for.
+
+| component | from | price |
+|---|---|---|
+| compute | each live broker | an instance hour, on demand or spot |
+| requests | object-store requests by operation | tier 1 or tier 2; DELETE is free |
+| storage | live bytes, by topic | object GB-month / 730 |
+| wal | provisioned volume bytes | volume GB-month / 730 |
+| network | bytes between a client and a broker in another zone | both sides together, once |
+
+The functions under the meter are the arithmetic of it, one line each, so that the golden cases test what is charged.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date, datetime
+
+from agent.billing.bill import Bill
+from agent.billing.pricebook import PriceBook
+from agent.store.batch import Columns
+from agent.store.usage import Charge, Usage
+
+GIB = 2**30
+SECONDS_PER_HOUR = 3600
+TIER1 = frozenset({"put", "copy", "post", "list", "multipart"})
+TIER2 = frozenset({"get", "head"})
+
+
+def requests_usd(count: float, price: float) -> float:
+    """`count` requests."""
+    return count * price
+
+
+def storage_usd(stored_bytes: float, price_gb_month: float, months: float = 1.0) -> float:
+    """Bytes kept for `months`."""
+    return stored_bytes / GIB * price_gb_month * months
+
+
+def transfer_usd(moved_bytes: float, price_gb: float) -> float:
+    """Bytes moved once; the price covers both sides."""
+    return moved_bytes / GIB * price_gb
+
+
+class Meter:
+    """Prices what the views measure (an `agent.store.usage.Money`)."""
+
+    def __init__(self, prices: PriceBook, bill: Bill | None = None) -> None:
+        self.prices = prices
+        self._bill = bill
+
+    @property
+    def price_date(self) -> date:
+        return self.prices.taken_down
+
+    def charges(self, usage: Usage) -> list[Charge]:
+        """USD per hour; nothing is charged for what is not known."""
+        sums: dict[tuple[str, str], float] = defaultdict(float)
+        prices, hour = self.prices, 1.0 / self.prices.hours_per_month
+        for broker in usage.brokers:
+            sums["compute", broker.resource] += prices.instance_hour(broker.instance_type, spot=broker.spot)
+            if broker.wal_bytes is not None:
+                sums["wal", broker.resource] += storage_usd(broker.wal_bytes, prices.volume_gb_month, hour)
+        for (resource, operation), rate in usage.requests_per_s.items():
+            sums["requests", resource] += requests_usd(rate * SECONDS_PER_HOUR, self.request_price(operation))
+        for resource, rate in usage.cross_zone_bytes_per_s.items():
+            sums["network", resource] += transfer_usd(rate * SECONDS_PER_HOUR, prices.cross_zone_gb)
+        for resource, stored in usage.stored_bytes.items():
+            sums["storage", resource] += storage_usd(stored, prices.object_gb_month, hour)
+        return [
+            Charge(component=component, for_resource=resource, usd_per_hour=amount)
+            for (component, resource), amount in sums.items()
+        ]
+
+    def request_price(self, operation: str) -> float:
+        """Of one object-store request."""
+        if operation in TIER1:
+            return self.prices.tier1
+        return self.prices.tier2 if operation in TIER2 else 0.0
+
+    def bill(self, since: datetime, until: datetime) -> Columns:
+        """Bill rows by charge period; empty without a bill."""
+        return {} if self._bill is None else self._bill.rows(since, until)
