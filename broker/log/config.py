@@ -23,6 +23,8 @@ class LogsConfig:
     heartbeat_s: float = 1.0
     session_s: float = 3.0
     poll_s: float = 0.2
+    lock_wait_s: float = 3.0
+    """For the WAL's lock at the start."""
     orphan_s: float = 5.0
     """A partition that nobody owns waits this long for its preferred owner to come back."""
     housekeeping_s: float = 30.0

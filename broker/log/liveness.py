@@ -40,6 +40,10 @@ class Liveness:
             if stalled or seen is None or (seen.epoch, seen.counter) != (beat.epoch, beat.counter):
                 self._seen[beat.id] = _Seen(epoch=beat.epoch, counter=beat.counter, at=now)
 
+    def restart(self) -> None:
+        """All windows begin again: this observer could not reach the store, so it knows nothing of others."""
+        self._seen.clear()
+
     def silent(self, alive: Iterable[int], now: float) -> list[int]:
         """Brokers whose counter stood still for a session, as many as may be judged now."""
         ids = [i for i in alive if i in self._seen]

@@ -19,13 +19,15 @@ from broker.errors import KafkaError, NotEnoughReplicas, NotLeaderOrFollower, Of
 from broker.log.producers import Producers
 from broker.log.reader import ObjectReader
 from broker.log.tail import Tail, TailBudget
+from broker.log.times import NOTHING, first_at
 from broker.metadata.image import Partition
 from broker.metadata.rows import Extent, Opening, RangeRow
 from broker.objects.layout import Piece
-from broker.records.batch import Batch, batches, check_produced, patch
+from broker.records.batch import Batch, check_produced, patch
 from broker.wal.base import Entry, Wal, WalFull
 
 Bytes = bytes | bytearray | memoryview
+SWEEP_FROM = 64
 Waiter = tuple[int, asyncio.Future[Any], int | None]
 """Offset, who waits for it to be readable, and for an append the base offset it is answered with."""
 
@@ -68,6 +70,7 @@ class Log:
         self._ranges: list[RangeRow] | None = None
         self._gone: KafkaError | None = None
         self._waiters: list[Waiter] = []
+        self._sweep_at = SWEEP_FROM
 
     @property
     def last_stable(self) -> int:
@@ -137,7 +140,7 @@ class Log:
         if end <= self.high_watermark:
             done.set_result(self._appended(base))
         else:
-            self._waiters.append((end - 1, done, base))
+            self._wait(end - 1, done, base)
 
     def _appended(self, base: int) -> Appended:
         return Appended(base_offset=base, log_append_time_ms=-1, log_start=self.log_start)
@@ -164,8 +167,15 @@ class Log:
         elif offset < self.high_watermark:
             future.set_result(None)
         else:
-            self._waiters.append((offset, future, None))
+            self._wait(offset, future, None)
         return future
+
+    def _wait(self, offset: int, future: asyncio.Future[Any], base: int | None) -> None:
+        """Long polls that gave up are swept out as the list grows, so that an idle log keeps none (law 12)."""
+        if len(self._waiters) >= self._sweep_at:
+            self._waiters = [waiter for waiter in self._waiters if not waiter[1].done()]
+            self._sweep_at = max(SWEEP_FROM, 2 * len(self._waiters))
+        self._waiters.append((offset, future, base))
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -202,7 +212,7 @@ class Log:
             if row.end > self.log_start and row.max_timestamp_ms >= timestamp_ms:
                 return await self._reader.offset_for_time(self.uid, row, timestamp_ms)
         piece = self._tail.newest_before(timestamp_ms, self.committed_end, self.high_watermark)
-        return first_at(piece.data, timestamp_ms) if piece is not None else (-1, -1)
+        return first_at(piece.data, timestamp_ms) if piece is not None else NOTHING
 
     async def max_timestamp(self) -> tuple[int, int]:
         """(offset, timestamp) of the batch with the newest record; (-1, -1) in an empty log."""
@@ -270,13 +280,3 @@ class Log:
         for _, future, _ in waiters:
             if not future.done():
                 future.set_exception(why)
-
-
-def first_at(data: Bytes, timestamp_ms: int) -> tuple[int, int]:
-    """(base offset, timestamp) of the first batch whose newest record is not older than `timestamp_ms`."""
-    for batch in batches(data):
-        if batch.max_timestamp >= timestamp_ms:
-            return batch.base_offset, max(
-                batch.base_timestamp, timestamp_ms
-            ) if batch.count > 1 else batch.max_timestamp
-    return -1, -1

@@ -132,7 +132,7 @@ class Logs:
         self.stats.wal_capacity_bytes = self._wal.stats.capacity_bytes
 
     async def _take(self, directory: Path) -> DiskWal:
-        """Waits a little for the lock: a recoverer of this broker's earlier life gives it back as soon as it is done."""
+        """Waits a little for the lock: a recoverer of this broker's earlier life gives it back when it is done."""
         patience = self._clock.monotonic() + self._config.lock_wait_s
         while True:
             try:

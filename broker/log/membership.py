@@ -61,6 +61,7 @@ class Membership:
                 self._lost(error)
                 return
             except MetadataUnavailable as error:
+                self._liveness.restart()
                 self._say(f"heartbeat not written, trying again: {error}")
             await self._clock.sleep(self._config.heartbeat_s)
 
@@ -76,6 +77,7 @@ class Membership:
             except MetadataUnavailable as error:
                 if not away:
                     self._say(f"the metadata store is away, going on with what is known: {error}")
+                self._liveness.restart()
                 away = True
             except NotController:
                 self.controller_epoch = None

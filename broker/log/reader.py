@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from broker.errors import KafkaStorageError
+from broker.log.times import NOTHING, first_at
 from broker.metadata import commits
 from broker.metadata.rows import RangeRow
 from broker.metadata.store import Metadata
@@ -91,14 +92,12 @@ class ObjectReader:
         return found
 
     async def offset_for_time(self, uid: int, row: RangeRow, timestamp_ms: int) -> tuple[int, int]:
-        """The first batch of the range that may hold a record at or after `timestamp_ms`."""
+        """The first record of the range at or after `timestamp_ms` (times.py)."""
         blocks = await self._blocks_of(uid, row.object_id)
         for number, block in enumerate(blocks):
             if block.max_timestamp_ms >= timestamp_ms:
-                for batch in batches(await self._block(row.object_id, blocks, number)):
-                    if batch.max_timestamp >= timestamp_ms:
-                        return batch.base_offset, batch.max_timestamp
-        return -1, -1
+                return first_at(await self._block(row.object_id, blocks, number), timestamp_ms)
+        return NOTHING
 
     async def _blocks_of(self, uid: int, object_id: int) -> list[BlockEntry]:
         if (index := self._indexes.get(object_id)) is None:

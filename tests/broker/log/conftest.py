@@ -20,6 +20,7 @@ FAST = {
     "heartbeat_s": 0.1,
     "session_s": 0.6,
     "poll_s": 0.03,
+    "lock_wait_s": 0.2,
     "orphan_s": 0.3,
     "upload_interval_s": 3600.0,
     "housekeeping_s": 3600.0,
@@ -28,9 +29,9 @@ FAST = {
 
 
 def batch(count: int = 1, *, producer: int = -1, sequence: int = -1, at_ms: int = 1000, size: int = 50) -> bytes:
-    """A produced batch, as a client would send it."""
+    """A produced batch, as a client would send it; it claims zstd, so that nobody looks inside."""
     epoch = 0 if producer >= 0 else -1
-    body = struct.pack(">hiqqqhii", 0, count - 1, at_ms, at_ms + count - 1, producer, epoch, sequence, count)
+    body = struct.pack(">hiqqqhii", 4, count - 1, at_ms, at_ms + count - 1, producer, epoch, sequence, count)
     body += b"x" * (size * count)
     return struct.pack(">qiibI", 0, len(body) + 9, 0, 2, crc32c(body)) + body
 

@@ -1,0 +1,54 @@
+"""Judging silence by one's own clock (law 11)."""
+
+from broker.log.liveness import Liveness
+from broker.metadata.rows import Beat
+
+
+def beats(**counters: int) -> list[Beat]:
+    return [Beat(id=int(name[1:]), epoch=1, counter=counter) for name, counter in counters.items()]
+
+
+def watched(liveness: Liveness, until: float, **counters: int) -> None:
+    """Looks every 0.5 s while the counters stand still."""
+    at = 0.0
+    while at <= until:
+        liveness.observe(beats(**counters), at)
+        at += 0.5
+
+
+def test_a_counter_that_stands_still_for_a_session_is_silent() -> None:
+    liveness = Liveness(3.0)
+    watched(liveness, 3.0, b1=7)
+    assert liveness.silent([1], 3.0) == []
+    liveness.observe(beats(b1=7), 3.5)
+    assert liveness.silent([1], 3.5) == [1]
+
+
+def test_a_counter_that_moves_is_not_silent() -> None:
+    liveness = Liveness(3.0)
+    for step in range(20):
+        liveness.observe(beats(b1=step // 2), step * 0.5)
+    assert liveness.silent([1], 9.5) == []
+
+
+def test_an_observer_that_stalled_starts_again() -> None:
+    liveness = Liveness(3.0)
+    watched(liveness, 2.5, b1=7)
+    liveness.observe(beats(b1=7), 30.0)
+    assert liveness.silent([1], 30.0) == []
+
+
+def test_an_observer_that_could_not_reach_the_store_starts_again() -> None:
+    liveness = Liveness(3.0)
+    watched(liveness, 3.5, b1=7)
+    liveness.restart()
+    assert liveness.silent([1], 4.0) == []
+
+
+def test_at_most_one_is_judged_per_session_when_many_fall_silent() -> None:
+    liveness = Liveness(3.0)
+    watched(liveness, 4.0, b1=1, b2=1, b3=1)
+    assert liveness.silent([1, 2, 3], 4.0) == [1]
+    liveness.judged(1, 4.0)
+    assert liveness.silent([2, 3], 4.5) == []
+    watched(liveness, 8.0, b2=1, b3=1)
