@@ -12,6 +12,7 @@ import errno
 import os
 import random  # noqa: TID251
 import socket
+import sqlite3
 import sys
 import uuid
 from collections.abc import Coroutine
@@ -40,9 +41,9 @@ from broker.telemetry.page import Identity, Metrics
 from broker.telemetry.storage import StorageTimes
 from broker.wal.holder import boot_id
 
-_STOP_S = 8.0
+_STOP_S = 6.0
 """For handing over and uploading; what is not done by then stays in the WAL, and nothing is lost."""
-_LAST_BILL_S = 1.5
+_LAST_BILL_S = 3.0
 _TIER1 = ("put", "copy", "list", "multipart")
 _TIER2 = ("get", "head")
 
@@ -78,7 +79,7 @@ class Node:
         config = self.config
         self._make_directory()
         self._store = open_store(config.objects, clock=self._clock, rng=random.Random())
-        self._metadata = await Metadata.open(config.metadata, clock=self._clock, entropy=os.urandom)
+        self._metadata = await self._open_metadata()
         self._logs = self._make_logs(self._store)
         self._groups = GroupCoordinator(
             metadata=self._metadata,
@@ -130,6 +131,13 @@ class Node:
             raise CannotStart(f"--dir {self.config.dir}: {error.strerror}; give a directory you may write") from error
         if not os.access(self.config.dir, os.R_OK | os.W_OK | os.X_OK):
             raise CannotStart(f"--dir {self.config.dir}: not readable and writable; change its owner or give another")
+
+    async def _open_metadata(self) -> Metadata:
+        url = self.config.metadata
+        try:
+            return await Metadata.open(url, clock=self._clock, entropy=os.urandom)
+        except (sqlite3.Error, OSError) as error:
+            raise CannotStart(f"--metadata {url}: {error}; check the file and its disk, or give another") from error
 
     def _make_logs(self, store: ObjectStore) -> Logs:
         logs = Logs(
