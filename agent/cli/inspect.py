@@ -1,7 +1,7 @@
 """`streampilot inspect`: the agent's own rounds, a few of them, in a directory that is thrown away.
 
 One look is not enough for a rate, so it scrapes for some seconds. What a rule could not judge in that time is said:
-"silent" is not "healthy".
+"silent" is not "healthy". The pages' durations are divided so that most of them fit into the look, and that is said.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ async def _look(agent: Agent, every_s: float, span_s: float) -> dict[str, Any]:
     """Rounds over `span_s` seconds, then everything known."""
     never = asyncio.Event()
     rounds = max(2, int(span_s / every_s) + 1)
+    scale = agent.status()["time_scale"]
+    if scale > 1:
+        sys.stderr.write(
+            f"a look of {span_s:g} s: the rules' durations are divided by {scale:g} (--seconds 100: by 1)\n"
+        )
     for n in range(rounds):
         sys.stderr.write(f"looking: {n + 1} of {rounds}, {len(agent.risks())} finding(s)\n")
         await agent.round()

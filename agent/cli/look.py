@@ -10,6 +10,10 @@ from agent.cli.complaint import FINDINGS
 from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote
 from agent.cli.show import money, put, put_json, table
 
+ROUNDS = 10
+FULL_LOOK_S = 100.0
+"""What most pages need at their own pace: a minute of data and three looks. A shorter look divides their durations."""
+
 
 def register(app: typer.Typer) -> None:
     """Adds `inspect` and `findings`."""
@@ -26,7 +30,7 @@ def _inspect(
     config: Annotated[str, typer.Option(help="streampilot.toml (default: the one in this folder, if any).")] = "",
     seconds: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds between the first and the last scrape.")
-    ] = 12.0,
+    ] = 20.0,
     as_json: AsJson = False,
 ) -> int:
     from agent.cli.inspect import inspect
@@ -37,7 +41,8 @@ def _inspect(
         "command_config": command_config,
         "bill": bill,
         "cluster": cluster,
-        "scrape_interval": f"{max(0.5, seconds / 4):g}s",
+        "scrape_interval": f"{max(0.5, seconds / ROUNDS):g}s",
+        "time_scale": max(1.0, FULL_LOOK_S / max(seconds, 1.0)),
     }
     return inspect(config, flags, seconds, as_json=as_json)
 

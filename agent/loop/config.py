@@ -134,11 +134,12 @@ def load(path: str, environment: Mapping[str, str], flags: Mapping[str, Any]) ->
     """Reads the file (`path`, or ./streampilot.toml when there is one), then the environment, then the flags."""
     file = Path(path) if path else Path("streampilot.toml")
     tables = _read(file) if path or file.exists() else {}
-    check_keys(tables, str(file))
+    source = str(file) if tables else "flags and environment"
+    check_keys(tables, source)
     _merge_environment(tables, environment)
     _merge_flags(tables, flags)
     try:
-        return _build(tables, str(file) if tables else "defaults")
+        return _build(tables, source)
     except (TypeError, AttributeError) as error:
         raise Refused(f"{file}: a value has the wrong type: {error}", "compare it with docs/architecture.md") from error
 

@@ -1,0 +1,78 @@
+"""`up`, for real: one line when ready, no child outlives it, and the same directory starts again."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+FIELDS = {"id", "pid", "kafka", "http", "zone", "command"}
+
+
+@contextlib.contextmanager
+def _up(directory, *flags):
+    command = [sys.executable, "-m", "agent.cli", "up", "--brokers", "1", "--dir", str(directory), "--port", "0", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _is_gone(pid, patience_s=10.0):
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.timeout(60)
+def test_the_ready_line_has_its_fields_and_sigterm_stops_every_child(tmp_path):
+    with _up(tmp_path, "--agent-port", "0") as (process, ready):
+        assert set(ready) == {"bootstrap", "agent", "brokers"}
+        (broker,) = ready["brokers"]
+        assert set(broker) == FIELDS
+        assert ready["bootstrap"] == broker["kafka"]
+        assert ready["agent"].startswith("http://127.0.0.1:")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert process.stdout.read() == ""
+    assert _is_gone(broker["pid"])
+
+
+@pytest.mark.timeout(60)
+def test_children_do_not_outlive_a_killed_parent_and_the_directory_starts_again(tmp_path):
+    with _up(tmp_path, "--no-agent") as (process, ready):
+        process.kill()
+        assert _is_gone(ready["brokers"][0]["pid"])
+    with _up(tmp_path, "--no-agent") as (_, again):
+        assert again["brokers"][0]["id"] == 0
+
+
+@pytest.mark.timeout(60)
+def test_a_dead_broker_stays_dead_and_its_command_is_said(tmp_path):
+    with _up(tmp_path, "--no-agent") as (process, ready):
+        os.kill(ready["brokers"][0]["pid"], signal.SIGKILL)
+        lines = []
+        while not lines or "stays dead" not in lines[-1]:
+            lines.append(process.stderr.readline())
+        assert "was killed by SIGKILL" in "".join(lines)
+        assert "-m agent.cli broker --id 0" in lines[-1]
+
+
+@pytest.mark.timeout(60)
+def test_a_second_up_on_the_same_directory_is_refused(tmp_path):
+    with _up(tmp_path, "--no-agent") as (process, _):
+        flags = ["up", "--brokers", "1", "--dir", str(tmp_path), "--port", "0", "--no-agent"]
+        told = subprocess.run([sys.executable, "-m", "agent.cli", *flags], capture_output=True, text=True, timeout=30)
+        assert told.returncode == 2
+        assert f"in use by pid {process.pid}" in told.stderr
