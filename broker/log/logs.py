@@ -210,7 +210,6 @@ class Logs:
         clean = self._epoch >= 0 and not self.failed.done() and await self._release_all()
         if clean:
             await wal.trim(wal.mark())
-            await self._membership.leave()
         await wal.close()
 
     async def _release_all(self) -> bool:

@@ -8,7 +8,6 @@ conditional on its epoch, and what makes them safe is the fence that the recover
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -183,7 +182,3 @@ class Membership:
         if self.controller_epoch is None:
             raise NotController(f"broker {self._id} is not the controller")
         return self.controller_epoch
-
-    async def leave(self) -> None:
-        """A clean goodbye."""
-        await asyncio.shield(self._metadata.change(lambda tx: members.deregister(tx, self._id, self._epoch)))

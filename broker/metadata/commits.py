@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from broker.errors import KafkaStorageError
 from broker.metadata.database import Tx
 from broker.metadata.image import Recovery
-from broker.metadata.members import check_controller, check_recovery, give, hand_out, successors
+from broker.metadata.members import check_controller, check_recovery, deregister, give, hand_out, successors
 from broker.metadata.picture import DUTIES, TOPIC
 from broker.metadata.rows import Extent, Opening, RangeRow
 from broker.metadata.topics import mark_unreferenced
@@ -106,8 +106,10 @@ def _close(tx: Tx, uid: int, epoch: int, end: int, wal: Wal) -> bool:
 def release(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
     """Gives everything of a leaving broker to others, or to nobody when it is the last; the uids that were closed.
 
-    What it was given and had not opened yet goes too: nothing was ever appended to that.
+    What it was given and had not opened yet goes too: nothing was ever appended to that. It deregisters in the same
+    transaction, so that another one that leaves at this moment cannot hand it anything more.
     """
+    deregister(tx, *wal)
     rows = tx.all(
         "SELECT e.uid, e.epoch, p.log_end FROM epochs e JOIN partitions p ON p.uid = e.uid"
         " WHERE e.broker = ? AND e.broker_epoch = ? AND e.end_ IS NULL",

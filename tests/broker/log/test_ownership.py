@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -201,3 +202,43 @@ async def test_a_deleted_topic_tells_its_waiters_and_marks_its_objects(cluster: 
         await asyncio.wait_for(waiting, 2)
     states = await metadata.read(lambda tx: tx.all("SELECT state FROM objects"))
     assert states == [("marked",)]
+
+
+async def test_brokers_that_leave_at_the_same_moment_leave_nothing_behind(cluster: Any, make_batch: Any) -> None:
+    for broker in range(3):
+        await cluster.start(broker)
+    await cluster.metadata(0).create_topic("t", partitions=3, assignments={0: [0], 1: [1], 2: [2]})
+    for broker in range(3):
+        await (await cluster.log(broker, broker)).append(make_batch(), acks=-1)
+    await asyncio.gather(*(cluster.stop(broker) for broker in range(3)))
+    for broker in range(3):
+        await cluster.start(broker)
+    for broker in range(3):
+        assert (await cluster.log(broker, broker)).log_end == 1
+    open_ranges = await cluster.metadata(0).read(
+        lambda tx: tx.all("SELECT broker, count(*) FROM epochs WHERE end_ IS NULL GROUP BY broker ORDER BY broker")
+    )
+    assert open_ranges == [(0, 1), (1, 1), (2, 1)]
+
+
+async def test_a_wal_error_ends_the_broker_and_acknowledges_nothing_more(
+    cluster: Any, make_batch: Any, monkeypatch: Any
+) -> None:
+    logs = await cluster.start(0)
+    await cluster.metadata().create_topic("t", partitions=1)
+    log = await cluster.log(0)
+    await log.append(make_batch(), acks=-1)
+
+    def broken(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", broken)
+    with pytest.raises(NotLeaderOrFollower):
+        await log.append(make_batch(), acks=-1)
+    assert "No space left" in str(await asyncio.wait_for(logs.failed, 2))
+    monkeypatch.undo()
+    with pytest.raises(NotLeaderOrFollower):
+        log.append(make_batch(), acks=-1)
+    await cluster.stop(0)
+    await cluster.start(0)
+    assert (await cluster.log(0)).log_end >= 1
