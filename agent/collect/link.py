@@ -28,6 +28,8 @@ from agent.model.clock import Clock
 CLIENT_ID = "streampilot-agent"
 PROBE_SECONDS = 1.5
 BOOTSTRAP_MS = 3000
+SILENCE_SECONDS = 4.0
+"""A broker that gave no answer is not asked again for so long."""
 FAILURES_BEFORE_RENEWAL = 2
 """After so many calls in a row that reached nobody the client bootstraps anew."""
 
@@ -65,6 +67,7 @@ class Link:
         self._lock = threading.Lock()
         self._client: Any = None
         self._failures = 0
+        self._silent_until: dict[int, float] = {}
 
     def send_all(self, requests: Sequence[tuple[int | None, Any]]) -> list[Any]:
         """Sends requests to their brokers (None: any) at once; each answer is a response or a CollectError."""
@@ -74,9 +77,10 @@ class Link:
         for _, request in requests:
             self._count(type(request).__name__.removesuffix("Request"))
         manager = client._manager
+        silent = self._silent()
 
         async def together() -> list[Any]:
-            futures = [_started(manager, request, node) for node, request in requests]
+            futures = [_started(manager, request, node, node in silent) for node, request in requests]
             answers: list[Any] = []
             for future in futures:
                 try:
@@ -86,6 +90,9 @@ class Link:
             return answers
 
         answers = list(manager.run(together))
+        for (node, _), answer in zip(requests, answers, strict=True):
+            if node is not None and node not in silent and isinstance(answer, ClusterUnreachable):
+                self._silent_until[node] = self._clock.monotonic() + SILENCE_SECONDS
         self._judge(answers)
         return answers
 
@@ -116,6 +123,12 @@ class Link:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _silent(self) -> set[int]:
+        """Brokers that did not answer a moment ago: a hanging one must not cost every request of a round its timeout."""
+        now = self._clock.monotonic()
+        self._silent_until = {node: until for node, until in self._silent_until.items() if until > now}
+        return set(self._silent_until)
 
     def _judge(self, answers: Sequence[Any]) -> None:
         if all(isinstance(answer, ClusterUnreachable) for answer in answers):
@@ -178,8 +191,10 @@ class Link:
         )
 
 
-def _started(manager: Any, request: Any, node: int | None) -> Any:
+def _started(manager: Any, request: Any, node: int | None, silent: bool) -> Any:
     """The future of a request; what fails before it leaves is put into the future."""
+    if silent:
+        return FailedFuture().failure(kafka_errors.NodeNotReadyError(node))
     try:
         return manager.send(request, node_id=node)
     except Exception as error:

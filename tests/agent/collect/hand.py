@@ -117,8 +117,11 @@ def broker_body(
 ) -> str:
     """The bundled broker's exposition after `tick` scrapes."""
     total = tick * bytes_per_tick
+    info = f'broker_id="{broker}",cluster_id="hand",zone="{zone}",version="0.1.0",spot="false",host="h"'
+    shop = 'client_id="shop/1",direction="produce"'
+    nomad = 'client_id="nomad",direction="fetch"'
     lines = [
-        f'streampilot_broker_info{{broker_id="{broker}",cluster_id="hand",zone="{zone}",version="0.1.0",spot="false",host="h"}} 1',
+        f"streampilot_broker_info{{{info}}} 1",
         f"process_cpu_seconds_total {tick * 0.5}",
         "process_resident_memory_bytes 50000000",
         "process_start_time_seconds 1700000000",
@@ -138,18 +141,16 @@ def broker_body(
         f'streampilot_object_store_bytes_total{{operation="put",direction="out"}} {total}',
         "kafka_stream_object_count 7",
         "kafka_stream_object_bytes 7340032",
-        f'streampilot_client_io_bytes_total{{client_id="shop/1",direction="produce",client_zone="zone-9",software="x"}} {total}',
-        f'streampilot_client_io_bytes_total{{client_id="nomad",direction="fetch",client_zone="unknown",software="x"}} {total}',
-        f'streampilot_client_cross_zone_bytes_total{{client_id="shop/1",direction="produce"}} {total}',
-        f'streampilot_client_requests_total{{client_id="shop/1",direction="produce"}} {tick * 20}',
+        f'streampilot_client_io_bytes_total{{{shop},client_zone="zone-9",software="x"}} {total}',
+        f'streampilot_client_io_bytes_total{{{nomad},client_zone="unknown",software="x"}} {total}',
+        f"streampilot_client_cross_zone_bytes_total{{{shop}}} {total}",
+        f"streampilot_client_requests_total{{{shop}}} {tick * 20}",
         f'streampilot_client_batches_total{{client_id="shop/1",codec="none"}} {tick * 5}',
         f'streampilot_client_batch_bytes_total{{client_id="shop/1",codec="none"}} {total}',
     ]
     for bound, share in (("0.001", 0), ("0.01", 0.9), ("0.1", 1), ("+Inf", 1)):
-        lines.append(
-            f'kafka_stream_operation_latency_seconds_bucket{{operation_type="append_wal",status="success",le="{bound}"}} '
-            f"{int(tick * 100 * share)}"
-        )
+        labels = f'operation_type="append_wal",status="success",le="{bound}"'
+        lines.append(f"kafka_stream_operation_latency_seconds_bucket{{{labels}}} {int(tick * 100 * share)}")
     for partition in partitions:
         for direction, factor in (("in", 1), ("out", 2)):
             lines.append(

@@ -1,0 +1,101 @@
+"""The admin client against a running broker of this repository, and against nobody."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+
+from agent.collect import snapshot
+from agent.collect.admin import ClusterAdmin
+from agent.collect.errors import ClusterUnreachable, NotOffered
+
+Client: Any = KafkaAdminClient
+
+
+@pytest.fixture(scope="module")
+def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("broker")
+    arguments = ["--id", "0", "--dir", str(directory), "--cluster", "c", "--zone", "a"]
+    arguments += ["--listeners", "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0"]
+    broker = subprocess.Popen(
+        [sys.executable, "-m", "broker.main", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert broker.stdout is not None
+    address = str(json.loads(broker.stdout.readline())["kafka"])
+    client = Client(bootstrap_servers=address)
+    client.create_topics({"orders": {"num_partitions": 2, "replication_factor": 1}}, wait_for_metadata=True)
+    client.close()
+    yield address
+    broker.send_signal(signal.SIGTERM)
+    broker.wait(20)
+    broker.stdout.close()
+
+
+@pytest.fixture
+def admin(bootstrap: str) -> Iterator[ClusterAdmin]:
+    admin = ClusterAdmin(bootstrap)
+    yield admin
+    admin.close()
+
+
+def test_sees_brokers_topics_configs_groups_and_offsets(bootstrap: str, admin: ClusterAdmin) -> None:
+    producer = KafkaProducer(bootstrap_servers=bootstrap)
+    for n in range(10):
+        producer.send("orders", b"x", partition=n % 2)
+    producer.close()
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id="g", client_id="reader", enable_auto_commit=False)
+    consumer.assign([TopicPartition("orders", 0)])
+    consumer.seek_to_beginning()
+    consumer.poll(timeout_ms=3000)
+    consumer.commit()
+    consumer.close()
+    looked = snapshot.look(admin, with_configs=True)
+    assert looked.reason == ""
+    assert looked.topology is not None
+    assert [broker.rack for broker in looked.topology.brokers] == ["a"]
+    assert looked.ranges["orders", 0].end == 5
+    assert looked.committed["g"] == {("orders", 0): 5}
+    assert looked.configs is not None
+    assert looked.configs["topic", "orders"]["retention.ms"].value == "604800000"
+    assert looked.notes == {}
+    assert admin.calls["ListOffsets"] == 3
+
+
+def test_alters_a_topic_and_takes_it_back(admin: ClusterAdmin) -> None:
+    assert admin.alter_topic_configs("orders", {"retention.ms": "1000"}) is None
+    changed = admin.topic_configs(["orders"])["orders"]["retention.ms"]
+    assert (changed.value, changed.source) == ("1000", "DYNAMIC_TOPIC_CONFIG")
+    assert admin.alter_topic_configs("orders", {}, ["retention.ms"]) is None
+    assert admin.topic_configs(["orders"])["orders"]["retention.ms"].source == "DEFAULT_CONFIG"
+    assert admin.alter_topic_configs("orders", {"no.such.setting": "1"}) is not None
+
+
+def test_reassigns_and_names_what_the_cluster_refuses(admin: ClusterAdmin) -> None:
+    answer = admin.reassign({("orders", 0): [0], ("orders", 1): None, ("none", 0): [0]})
+    assert answer["orders", 0] is None
+    assert answer["orders", 1] == "NoReassignmentInProgress"
+    assert answer["none", 0] == "UnknownTopicOrPartition"
+    assert admin.list_reassignments() == {}
+
+
+def test_says_what_the_cluster_does_not_offer(admin: ClusterAdmin) -> None:
+    with pytest.raises(NotOffered, match="does not offer this"):
+        admin.elect_leaders([("orders", 0)])
+
+
+def test_names_host_and_port_of_a_bootstrap_server_that_is_not_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(ClusterUnreachable, match=f"127.0.0.1:{port} accepts connections but does not answer"):
+            ClusterAdmin(f"127.0.0.1:{port}").topology()
+    with pytest.raises(ClusterUnreachable, match=f"no Kafka broker at 127.0.0.1:{port}"):
+        ClusterAdmin(f"127.0.0.1:{port}").topology()
+    assert time.monotonic() - began < 5

@@ -1,0 +1,216 @@
+"""Rounds over real HTTP and a cluster held by hand: what is up, what is down, and what the views then say."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from agent.collect.collector import Collector, Watch
+from agent.collect.exposition import Limits
+from agent.collect.scrape import read_target
+from agent.collect.views import StoreSource
+from agent.model.clock import HandClock
+from agent.store.samples import SampleStore
+from rules.errors import NoData
+from rules.views import VIEWS
+from tests.agent.collect.hand import HandAdmin, MetricsServer, broker_body
+
+
+class Bench:
+    """Three brokers' metrics, a cluster by hand, a clock by hand."""
+
+    def __init__(self, directory: Path, limits: Limits) -> None:
+        self.clock = HandClock(datetime(2026, 11, 22, 16, 0, 0, tzinfo=UTC))
+        self.store = SampleStore(directory, clock=self.clock)
+        self.servers = [MetricsServer() for _ in range(3)]
+        self.admin = HandAdmin()
+        targets = tuple(read_target(server.url) for server in self.servers)
+        watch = Watch(cluster="c", targets=targets, timeout_s=0.5, limits=limits)
+        self.collector = Collector(watch, self.store, self.admin, clock=self.clock)
+        self.source = StoreSource(self.store, "c")
+        self.tick = 0
+
+    def rounds(self, count: int, bytes_per_tick: int = 5000) -> Any:
+        """Plays rounds, 5 s apart; the clock stays at the last one."""
+        for _ in range(count):
+            self.tick += 1
+            self.clock.wind(5)
+            for broker, server in enumerate(self.servers):
+                led = [n for (_, n), leader in self.admin.leaders.items() if leader == broker]
+                server.say(broker_body(broker, self.tick, partitions=led, bytes_per_tick=bytes_per_tick))
+            for id in self.admin.ends:
+                self.admin.ends[id] += 50
+            last = self.collector.round()
+        return last
+
+    def rows(self, view: str, columns: str = "*", where: str = "true", window_s: float = 60.0) -> list[Any]:
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(VIEWS[view].ddl)
+            self.source.fill(connection, view, self.clock.now(), window_s)
+            return connection.execute(f'SELECT {columns} FROM "{view}" WHERE {where} ORDER BY ALL').fetchall()
+
+    def close(self) -> None:
+        self.collector.close()
+        self.store.close()
+        for server in self.servers:
+            server.stop()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, Limits(body_bytes=1 << 20, series=2000))
+    yield bench
+    bench.close()
+
+
+def test_a_view_says_so_before_the_first_round(bench: Bench) -> None:
+    with pytest.raises(NoData, match="nothing has been collected yet"):
+        bench.rows("broker_load")
+
+
+def test_rates_are_what_the_counters_moved_in_a_second(bench: Bench) -> None:
+    bench.rounds(4)
+    assert bench.rows("broker_load", "broker, bytes_in_per_s, bytes_out_per_s, requests_per_s, leaders") == [
+        (str(broker), 1000.0, 2000.0, 30.0, 2) for broker in range(3)
+    ]
+    assert bench.rows("partition_load", "DISTINCT bytes_in_per_s, records_in_per_s, basis") == [
+        (1000.0, 10.0, "measured")
+    ]
+    assert bench.rows("request_stats", "requests_per_s, errors_per_s, p99_s", "api = 'Produce' AND broker = '0'") == [
+        (20.0, 0.2, 0.012)
+    ]
+
+
+def test_one_round_is_no_rate_and_unknown_is_null(bench: Bench) -> None:
+    bench.rounds(1)
+    assert bench.rows("broker_load", "DISTINCT bytes_in_per_s, idle_share") == [(None, None)]
+
+
+def test_a_counter_that_was_reset_never_gives_a_negative_rate(bench: Bench) -> None:
+    bench.rounds(3)
+    bench.tick = 0
+    bench.rounds(3)
+    assert bench.rows("broker_load", "DISTINCT bytes_in_per_s") == [(1000.0,)]
+
+
+def test_a_partition_that_moved_keeps_its_whole_rate(bench: Bench) -> None:
+    bench.rounds(3)
+    bench.admin.leaders["orders", 0] = 1
+    last = bench.rounds(3)
+    assert bench.rows("partition", "leader", "partition = 0") == [("1",)]
+    assert [event.kind for event in last.events] == []
+    assert bench.rows("event", "kind, resource, detail") == [("leader_change", "c/topic/orders/0", "from 0 to 1")]
+
+
+def test_a_target_that_is_down_is_a_gap_and_the_others_lose_nothing(bench: Bench) -> None:
+    bench.rounds(3)
+    bench.servers[1].status = 500
+    last = bench.rounds(3)
+    assert list(last.down.values()) == ["HTTP status 500"]
+    assert bench.rows("source", "reason", "NOT up") == [("HTTP status 500",)]
+    assert bench.rows("broker_load", "broker", "bytes_in_per_s IS NULL") == [("1",)]
+    assert bench.rows("broker_load", "count(*)", "bytes_in_per_s = 1000") == [(2,)]
+
+
+def test_a_target_that_hangs_costs_only_its_own_samples(bench: Bench) -> None:
+    bench.servers[2].hold.clear()
+    last = bench.rounds(1)
+    assert list(last.down.values()) == ["no answer within 0.5 s"]
+    assert last.samples > 50
+
+
+def test_a_cardinality_bomb_is_refused_whole_and_said(bench: Bench) -> None:
+    bench.rounds(2)
+    bench.servers[0].say("\n".join(f'bomb{{n="{n}"}} 1' for n in range(3000)))
+    last = bench.collector.round()
+    assert list(last.down.values()) == ["line 2001: more than 2000 series: nothing of this scrape was kept"]
+    bench.servers[0].say("x" * (2 << 20))
+    bench.clock.wind(5)
+    assert "a body over 1048576 bytes" in next(iter(bench.collector.round().down.values()))
+
+
+def test_a_broker_that_left_the_metadata_is_down_and_not_forgotten(bench: Bench) -> None:
+    bench.rounds(3)
+    del bench.admin.nodes[2]
+    bench.servers[2].status = 503
+    bench.rounds(4)
+    assert bench.rows("broker", "broker, up, kind, zone") == [
+        ("0", True, "bundled", "zone-0"),
+        ("1", True, "bundled", "zone-0"),
+        ("2", False, "bundled", "zone-2"),
+    ]
+    assert bench.rows("event", "resource", "kind = 'broker_left'") == [("c/broker/2",)]
+    bench.clock.wind(3700)
+    bench.rounds(1)
+    assert bench.rows("broker", "count(*)") == [(2,)]
+
+
+def test_metrics_still_answer_when_the_admin_api_does_not(bench: Bench) -> None:
+    bench.rounds(3)
+    bench.admin.gone = True
+    last = bench.rounds(3)
+    assert "admin" in last.down
+    assert bench.rows("broker", "count(*)", "up") == [(3,)]
+    assert bench.rows("partition", "count(*)", "data_age_s = 15") == [(6,)]
+
+
+def test_lag_is_told_in_records_in_seconds_and_as_a_share_of_the_retention(bench: Bench) -> None:
+    bench.admin.configs["retention.ms"] = "100000"
+    bench.rounds(2)
+    bench.admin.offsets["g"] = {("orders", 0): 100, ("orders", 1): 10_000}
+    bench.admin.members["g"] = 1
+    bench.rounds(4)
+    assert bench.rows("group_state", "group_id, state, members") == [("g", "Stable", 1)]
+    stuck, ahead = bench.rows("group_lag", "lag_records, lag_s, round(lag_s_slope, 6), retention_share, member_id")[
+        ::-1
+    ]
+    assert stuck[0] == 200
+    assert stuck[1] == pytest.approx(20, abs=0.1)
+    assert stuck[2:] == (1.0, pytest.approx(0.2, abs=0.001), "g-0")
+    assert ahead[:2] == (0, 0.0)
+
+
+def test_clients_across_zones_are_known_and_unknown_zones_are_null(bench: Bench) -> None:
+    bench.rounds(3)
+    columns = "resource, bytes_per_s, cross_zone_bytes_per_s, client_zone, codec, batch_bytes_avg"
+    assert bench.rows("client_load", columns, "broker = '0'") == [
+        ("c/client/nomad", 1000.0, None, None, None, None),
+        ("c/client/shop%2F1", 1000.0, 1000.0, "zone-9", "none", 1000.0),
+    ]
+
+
+def test_a_cluster_without_metrics_still_has_topology_lag_and_estimated_load(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Limits())
+    bench.collector = Collector(Watch(cluster="c"), bench.store, bench.admin, clock=bench.clock)
+    bench.rounds(3)
+    assert bench.rows("broker", "DISTINCT kind, up") == [("kafka", True)]
+    assert bench.rows("partition_load", "DISTINCT bytes_in_per_s, records_in_per_s, basis") == [
+        (None, 10.0, "estimated")
+    ]
+    assert bench.rows("topic_config", "value", "name = 'cleanup.policy'") == [("delete",)]
+    bench.close()
+
+
+def test_every_view_is_filled_or_says_why_not(bench: Bench) -> None:
+    bench.rounds(3)
+    reasons = {}
+    for view in VIEWS:
+        try:
+            bench.rows(view, "cluster")
+        except NoData as gap:
+            reasons[view] = gap.reason
+    assert set(reasons) == {"client_telemetry", "security", "bill", "cost"}
+    assert all(reasons.values())
+
+
+def test_a_new_agent_on_the_same_store_goes_on_where_the_old_one_stopped(bench: Bench) -> None:
+    bench.rounds(3)
+    bench.source = StoreSource(bench.store, "c")
+    bench.collector = Collector(bench.collector.watch, bench.store, bench.admin, clock=bench.clock)
+    bench.rounds(1)
+    assert bench.rows("broker_load", "DISTINCT bytes_in_per_s") == [(1000.0,)]
+    assert bench.source.age_s("broker_load", bench.clock.now()) == 15.0
