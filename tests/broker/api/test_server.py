@@ -10,10 +10,10 @@ from datetime import timedelta
 import pytest
 
 from broker.api.registry import all_apis
+from tests.broker.api.asking import create, fetch_values
 from tests.broker.api.conftest import Broker, Wire
 
-_NO_TIME = timedelta(milliseconds=0)
-_LONG = timedelta(milliseconds=700)
+_A_WHILE = timedelta(milliseconds=300)
 
 
 async def test_api_versions_lists_what_is_registered_in_every_version(wire: Wire) -> None:
@@ -31,40 +31,13 @@ async def test_an_unknown_version_of_api_versions_is_answered_in_version_0(wire:
 
 
 async def test_answers_keep_the_order_of_requests_when_the_first_takes_longest(wire: Wire) -> None:
-    await wire.ask(
-        19,
-        7,
-        topics=[{"name": "t", "num_partitions": 1, "replication_factor": 1, "assignments": (), "configs": ()}],
-        timeout=_LONG,
-    )
-    slow = wire.request(1, 11, **fetch_of("t"))
+    await create(wire, "t")
+    slow = wire.request(1, 11, **fetch_values("t", wait=_A_WHILE))
     quick = wire.request(18, 0)
     async with asyncio.timeout(5):
         first, _ = await wire.response(1, 11)
         second, _ = await wire.response(18, 0)
     assert (first, second) == (slow, quick)
-
-
-def fetch_of(topic: str) -> dict[str, object]:
-    part = {
-        "partition": 0,
-        "fetch_offset": 0,
-        "partition_max_bytes": 1000,
-        "current_leader_epoch": -1,
-        "log_start_offset": -1,
-    }
-    return {
-        "replica_id": -1,
-        "max_wait": _LONG,
-        "min_bytes": 1,
-        "max_bytes": 1000,
-        "isolation_level": 0,
-        "session_id": 0,
-        "session_epoch": -1,
-        "topics": [{"topic": topic, "partitions": [part]}],
-        "forgotten_topics_data": (),
-        "rack_id": "",
-    }
 
 
 BAD_FRAMES = {
@@ -110,6 +83,7 @@ async def test_a_thousand_pipelined_requests_are_answered_in_order(wire: Wire) -
 
 async def test_a_client_that_leaves_during_a_long_poll_leaves_nothing_behind(broker: Broker) -> None:
     wire = await broker.connect()
-    wire.request(1, 11, **fetch_of("nothing"))
+    await create(wire, "t")
+    wire.request(1, 11, **fetch_values("t", wait=_A_WHILE))
     wire.writer.close()
     assert (await (await broker.connect()).ask(18, 0)).api_keys
