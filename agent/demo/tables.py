@@ -43,7 +43,8 @@ def _findings(outcome: Outcome) -> list[str]:
     for truth in outcome.scenario.truths:
         risk = found.get(key_of(truth))
         money = usd(risk.latest.usd_per_month) if risk else ""
-        rows.append((truth.plant, truth.rule, truth.resource, risk.level if risk else "NOT FOUND", money))
+        missing = "not yet" if outcome.attended else "NOT FOUND"
+        rows.append((truth.plant, truth.rule, truth.resource, risk.level if risk else missing, money))
     rows += [
         ("NOT PLANTED", risk.rule, risk.resource, risk.level, usd(risk.latest.usd_per_month))
         for risk in unplanted(outcome)
@@ -113,5 +114,7 @@ def _savings(outcome: Outcome) -> list[str]:
 def _verdict(outcome: Outcome) -> list[str]:
     problems = failures(outcome)
     if not problems:
-        return ["everything held"]
+        return [
+            "nothing lost, nothing duplicated; the rest was yours to decide" if outcome.attended else "everything held"
+        ]
     return ["did not hold:", *(f"  {problem}" for problem in problems)]
