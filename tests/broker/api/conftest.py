@@ -42,7 +42,7 @@ class Wire:
         except ConnectionResetError:
             return True
 
-    def request(self, key: int, version: int, **values: Any) -> int:
+    def request(self, key: int, version: int, /, **values: Any) -> int:
         """Sends a request made of plain values (dicts for structures); gives its correlation id."""
         self._correlation += 1
         schema: Any = load_request_schema(key, version)
@@ -62,7 +62,7 @@ class Wire:
         assert position + size == len(frame)
         return struct.unpack_from(">i", frame)[0], found
 
-    async def ask(self, key: int, version: int, **values: Any) -> Any:
+    async def ask(self, key: int, version: int, /, **values: Any) -> Any:
         """A request and its answer."""
         asked = self.request(key, version, **values)
         async with asyncio.timeout(10):
