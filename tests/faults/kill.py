@@ -22,7 +22,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.faults.brokers import Brokers
+from tests.faults.brokers import Brokers, DidNotStart
 
 PARTITIONS = 6
 LIMIT_S = 10.0
@@ -244,6 +244,8 @@ def main() -> int:
     clean = False
     try:
         clean = run(given.kills, seed, directory)
+    except DidNotStart as error:
+        print(f"NOT CLEAN: {error}")
     finally:
         if clean and not given.keep:
             shutil.rmtree(directory, ignore_errors=True)
