@@ -133,7 +133,7 @@ class Connection(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername")
         self._context = self._connect(ConnectionInfo(listener=self._listener, peer=str(peer[0]) if peer else "unknown"))
         no_delay(transport)
-        transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
         self._peers.connections.add(self)
         self._context.meter.connection(self._listener, 1)
 
