@@ -61,9 +61,8 @@ class Catalog:
             self.measure[number] = found.measure
             self.counter[number] = found.counter
             self.scale[number] = found.scale
-            for dimension, value in zip(DIMENSIONS, found.dimensions, strict=True):
-                if value is not None:
-                    self.dimensions[dimension][number] = value
+            for dimension, value in found.dimensions:
+                self.dimensions[dimension][number] = value
             if found.measure == "broker_info":
                 self.brokers[target] = labels["broker_id"]
         self.first_us[rows["id"]] = rows["born"]

@@ -125,7 +125,7 @@ class Link:
             client.close()
 
     def _silent(self) -> set[int]:
-        """Brokers that did not answer a moment ago: one that hangs must not cost each request of a round its timeout."""
+        """Brokers that did not answer a moment ago: one that hangs costs a round one timeout, not one per request."""
         now = self._clock.monotonic()
         self._silent_until = {node: until for node, until in self._silent_until.items() if until > now}
         return set(self._silent_until)

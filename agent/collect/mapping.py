@@ -61,8 +61,8 @@ class Resolved:
     measure: str
     counter: bool
     scale: float
-    dimensions: tuple[str | None, ...]
-    """In the order of `DIMENSIONS`."""
+    dimensions: tuple[tuple[str, str], ...]
+    """Dimension and value, for those it has."""
 
 
 def resolve(name: str, labels: Mapping[str, str]) -> Resolved | None:
@@ -73,7 +73,9 @@ def resolve(name: str, labels: Mapping[str, str]) -> Resolved | None:
                 measure=meaning.measure,
                 counter=meaning.counter,
                 scale=meaning.scale,
-                dimensions=tuple(labels.get(meaning.labels.get(dimension, "")) for dimension in DIMENSIONS),
+                dimensions=tuple(
+                    (dimension, labels[label]) for dimension, label in meaning.labels.items() if label in labels
+                ),
             )
     return None
 

@@ -268,7 +268,8 @@ class StoreSource:
         rows = self._store.query(
             "SELECT 'topic_read_age_s' AS measure, s.labels['topic'] AS subject, "
             "(floor(epoch(x.ts) / $bucket) * $bucket * 1000000)::BIGINT AS bucket_us, "
-            "min(value) AS low, max(value) AS high, avg(value) AS mean, arg_max(value, x.ts) AS newest, epoch_us(max(x.ts)) AS seen_us "
+            "min(value) AS low, max(value) AS high, avg(value) AS mean, arg_max(value, x.ts) AS newest, "
+            "epoch_us(max(x.ts)) AS seen_us "
             f"FROM {self._store.relation('samples', since, at)} x JOIN series s ON s.id = x.series "
             "WHERE s.cluster = $cluster AND s.name = 'agent_read_age_seconds' "
             "AND x.ts > timezone('UTC', $since::TIMESTAMP) AND x.ts <= timezone('UTC', $at::TIMESTAMP) GROUP BY ALL",

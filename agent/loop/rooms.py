@@ -10,6 +10,10 @@ from typing import Any
 
 from agent.act.executor import Executor
 from agent.act.guard import ActSettings
+from agent.billing.bill import Bill
+from agent.billing.errors import BillError
+from agent.billing.meter import Meter
+from agent.billing.pricebook import load_prices
 from agent.collect.admin import ClusterAdmin
 from agent.collect.collector import Collector, Watch
 from agent.collect.errors import CollectError
@@ -52,6 +56,7 @@ class Rooms:
     catalogue: Catalogue
     diagnosis: Diagnosis
     executor: Executor
+    bill: Bill | None
     words: Words
     judging: threading.Lock
     """The diagnosis takes one caller at a time."""
@@ -86,6 +91,8 @@ class Rooms:
     def close(self) -> None:
         """Closes what holds files and sockets."""
         self.collector.close()
+        if self.bill is not None:
+            self.bill.close()
         self.admin.close()
         self.store.close()
         self.state.close()
@@ -131,6 +138,7 @@ def _wire(
     looking: ClusterAdmin,
 ) -> Rooms:
     patience = ImpatientClock(clock)
+    bill = _bill(watched)
     source = StoreSource(
         store,
         cluster,
@@ -139,6 +147,7 @@ def _wire(
         kind=watched.kind or None,
         cores=watched.cores,
         instance_type=watched.instance_type or None,
+        money=Meter(load_prices(), bill),
     )
     watch = Watch(
         cluster=cluster,
@@ -170,9 +179,20 @@ def _wire(
         catalogue=catalogue,
         diagnosis=diagnosis,
         executor=Executor(admin, state, patience, act_settings(config)),
+        bill=bill,
         words=Words(catalogue, config.llm, clock, os.environ.get(config.llm.key_env, "none")),
         judging=threading.Lock(),
     )
+
+
+def _bill(watched: ClusterConfig) -> Bill | None:
+    """The bill's files, read once; Refused names the file and what in it does not fit."""
+    if watched.bill is None:
+        return None
+    try:
+        return Bill(watched.bill)
+    except BillError as error:
+        raise Refused(str(error), "correct the file, or leave --bill out") from error
 
 
 def act_settings(config: AgentConfig) -> ActSettings:
