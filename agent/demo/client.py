@@ -10,7 +10,7 @@ import httpx
 from agent.demo.errors import AgentRefused
 from agent.model.codec import from_json
 from agent.model.finding import Risk
-from agent.model.plan import Plan
+from agent.model.plan import Plan, Refusal
 
 TIMEOUT_S = 15.0
 PLAN_TIMEOUT_S = 60.0
@@ -42,11 +42,11 @@ class AgentClient:
         """All risks, those that have passed too."""
         return [from_json(Risk, item) for item in self._call("GET", "/api/findings", params={"all": "1"})]
 
-    def propose(self) -> tuple[list[Plan], list[str]]:
-        """Plans for the open risks, and in words why there is none for the others."""
+    def propose(self) -> tuple[list[Plan], list[Refusal]]:
+        """Plans for the open risks, and why there is none for the others."""
         answer = self._call("POST", "/api/plans", json={}, timeout=PLAN_TIMEOUT_S)
-        refusals = [f"{item['rule']} {item['resource']}: {item['reason']}" for item in answer["refusals"]]
-        return [from_json(Plan, item) for item in answer["plans"]], refusals
+        plans = [from_json(Plan, item) for item in answer["plans"]]
+        return plans, [from_json(Refusal, item) for item in answer["refusals"]]
 
     def plans(self) -> list[Plan]:
         return [from_json(Plan, item) for item in self._call("GET", "/api/plans")]

@@ -19,7 +19,7 @@ from agent.demo.report import key_of, moves, over_mean
 from agent.demo.scenario import Scenario
 from agent.demo.settle import longest_s
 from agent.model.finding import Risk
-from agent.model.plan import Plan
+from agent.model.plan import Plan, Refusal
 
 POLL_S = 1.0
 STABLE_S = 10.0
@@ -67,7 +67,7 @@ class Told:
     """What came of the story's middle."""
 
     plans: tuple[Plan, ...]
-    refusals: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
     load_before: dict[str, float]
     load_after: dict[str, float] | None
 
@@ -94,7 +94,8 @@ class Flow:
         self.narrator.phase("plan")
         proposed, refusals = self.agent.propose()
         for refusal in refusals:
-            self.narrator.say(f"no plan for {refusal}")
+            self.narrator.say(f"no plan for {refusal.rule} {refusal.resource}: {refusal.reason}")
+            self.narrator.block(refusal.advice.splitlines())
         if not proposed and not refusals:
             self.narrator.say("nothing to plan: no open finding has an action the agent may take")
         approved = [plan.id for plan in proposed if self._approve(plan)]

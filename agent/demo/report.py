@@ -9,7 +9,7 @@ from agent.demo.ledger import Records
 from agent.demo.scenario import Scenario, Truth
 from agent.model.codec import timestamp, to_json
 from agent.model.finding import Risk
-from agent.model.plan import Outlook, Plan
+from agent.model.plan import Outlook, Plan, Refusal
 
 BALANCED = 1.25
 """Busiest broker over mean: the bar of BAL-01 and of the demo."""
@@ -27,7 +27,7 @@ class Outcome:
     risks: tuple[Risk, ...]
     """Each (rule, resource) that was open at any time."""
     plans: tuple[Plan, ...]
-    refusals: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
     load_before: dict[str, float]
     """Broker id to bytes in per second, by the brokers' own counters."""
     load_after: dict[str, float] | None
@@ -114,7 +114,7 @@ def to_document(outcome: Outcome) -> dict[str, Any]:
         ],
         "findings": [_finding(risk) for risk in outcome.risks],
         "plans": [_plan(plan) for plan in outcome.plans],
-        "refusals": list(outcome.refusals),
+        "refusals": to_json(list(outcome.refusals)),
         "load": {
             "before": _load(outcome.load_before),
             "after": _load(outcome.load_after) if outcome.load_after is not None else None,

@@ -64,7 +64,7 @@ def _plans(outcome: Outcome) -> list[str]:
         lines += [f"  {line}" for line in _loads(outcome, plan)]
         if plan.outcome:
             lines.append(f"  {plan.outcome}")
-    lines += [f"no plan: {refusal}" for refusal in outcome.refusals]
+    lines += [f"no plan for {refusal.rule} {refusal.resource}: {refusal.reason}" for refusal in outcome.refusals]
     return lines or ["no plan: nothing to change"]
 
 
