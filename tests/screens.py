@@ -72,6 +72,9 @@ def _produce(bootstrap: str, stop: threading.Event) -> None:
     """Two thirds of the bytes go to the partitions that broker 0 leads."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     known = admin.list_topics(timeout=30).topics
+    while not all(topic in known and len(known[topic].partitions) == count for topic, count in TOPICS.items()):
+        stop.wait(0.2)
+        known = admin.list_topics(timeout=30).topics
     places = [(topic, number) for topic in TOPICS for number in known[topic].partitions]
     busy = [place for place in places if known[place[0]].partitions[place[1]].leader == 0]
     calm = [place for place in places if place not in busy]

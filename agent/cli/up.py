@@ -30,7 +30,7 @@ RESTART_PAUSE_S = (1.0, 2.0, 5.0, 10.0)
 
 def bring_up(options: UpOptions) -> int:
     """Runs until it is told to stop; 0 then, Complaint when the cluster could not start."""
-    options.directory.mkdir(parents=True, exist_ok=True)
+    (options.directory / "bill").mkdir(parents=True, exist_ok=True)
     with _claim(options.directory):
         _check_ports(options)
         return asyncio.run(Cluster(options).run())

@@ -133,6 +133,7 @@ class Rig:
                 catalogue=pages,
                 diagnosis=Diagnosis(pages, source, state, self.clock),
                 executor=Executor(self.cluster, state, patience, ActSettings(poll_s=0.01)),
+                bill=None,
                 words=Words(pages, config.llm, self.clock),
                 judging=threading.Lock(),
             )
