@@ -1,0 +1,157 @@
+"""Bad input, as a person would meet it: one clear message with the next step, a non-zero exit, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+ROOT = Path(__file__).resolve().parents[2]
+CLI = [sys.executable, "-m", "agent.cli"]
+
+
+def run(*arguments: str, timeout: float = 30, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*prefix, *CLI, *arguments], capture_output=True, text=True, timeout=timeout, cwd=ROOT)
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def one_broker(directory: Path, port: int, *extra: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, object]]]:
+    command = [*CLI, "up", "--brokers", "1", "--dir", str(directory), "--port", str(port), "--no-agent", *extra]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.communicate(timeout=20)[1]
+        yield process, json.loads(line)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def assert_one_clear_message(
+    result: subprocess.CompletedProcess[str], *names: str, exits: tuple[int, ...] = (1, 2)
+) -> None:
+    assert result.returncode in exits, result
+    assert "Traceback" not in result.stdout + result.stderr, result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    for name in names:
+        assert name in last, result.stderr
+
+
+def test_a_wrong_config_file_is_named_with_the_key_and_the_nearest_known_one(tmp_path: Path) -> None:
+    config = tmp_path / "streampilot.toml"
+    config.write_text('[agent]\nscrape_intervall = "5s"\n')
+    result = run("agent", "--config", str(config), "--bootstrap-servers", "127.0.0.1:1", "--dir", str(tmp_path / "a"))
+    assert_one_clear_message(result, "streampilot.toml", "scrape_intervall", "scrape_interval", exits=(2,))
+
+
+def test_a_config_file_that_is_no_toml_is_named_with_its_line(tmp_path: Path) -> None:
+    config = tmp_path / "streampilot.toml"
+    config.write_text("[agent\n")
+    result = run("agent", "--config", str(config), "--bootstrap-servers", "127.0.0.1:1", "--dir", str(tmp_path / "a"))
+    assert_one_clear_message(result, "streampilot.toml", "line 1", exits=(2,))
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run("up", "--brokers", "1", "--dir", str(tmp_path), "--port", str(port), "--no-agent")
+    assert_one_clear_message(result, str(port))
+    assert "use" in result.stderr
+
+
+def test_an_unreachable_bootstrap_server_is_named_by_inspect_and_by_the_agent(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    assert_one_clear_message(run("inspect", "--bootstrap-servers", address), address, exits=(2,))
+    assert_one_clear_message(
+        run("agent", "--bootstrap-servers", address, "--dir", str(tmp_path / "agent"), "--port", "0"),
+        address,
+        exits=(2,),
+    )
+
+
+def test_a_client_properties_file_with_an_unknown_mechanism_is_named(tmp_path: Path) -> None:
+    properties = tmp_path / "client.properties"
+    properties.write_text("security.protocol=SASL_SSL\nsasl.mechanism=KERBEROS9\n")
+    result = run("inspect", "--bootstrap-servers", "127.0.0.1:1", "--command-config", str(properties))
+    assert_one_clear_message(result, "client.properties", "KERBEROS9", exits=(2,))
+
+
+def test_a_bad_rule_page_is_named_with_its_key(tmp_path: Path) -> None:
+    page = tmp_path / "mine.md"
+    page.write_text("---\nid: OWN-01\ntitel: wrong\n---\n")
+    result = run("rules", "test", str(page))
+    assert_one_clear_message(result, "mine.md", "titel")
+
+
+def test_a_malformed_bill_is_named_with_its_row(tmp_path: Path) -> None:
+    bill = tmp_path / "bill.csv"
+    bill.write_text(
+        "BilledCost,EffectiveCost,BillingCurrency,ChargePeriodStart,ChargePeriodEnd,ServiceName,ServiceCategory\n"
+        "1.5,1.5,USD,2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,S3,Storage\n"
+        "lots,1.5,USD,2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,S3,Storage\n"
+    )
+    with one_broker(tmp_path / "cluster", free_port()) as (_, ready):
+        bootstrap = str(ready["bootstrap"])
+        result = run(
+            "agent", "--bootstrap-servers", bootstrap, "--bill", str(bill), "--dir", str(tmp_path / "a"), "--port", "0"
+        )
+    assert_one_clear_message(result, "bill.csv", "BilledCost", "lots", exits=(2,))
+
+
+def produce(bootstrap: str, topic: str, *values: bytes) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
+    for value in values:
+        producer.produce(topic, value)
+    assert producer.flush(20) == 0
+
+
+def consume(bootstrap: str, topic: str, count: int) -> list[bytes]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "auto.offset.reset": "earliest"})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    try:
+        return [message.value() or b"" for message in consumer.consume(count, timeout=20)]
+    finally:
+        consumer.close()
+
+
+def test_a_broker_killed_with_its_wal_full_of_news_starts_again_with_all_of_it(tmp_path: Path) -> None:
+    directory, port = tmp_path / "cluster", free_port()
+    with one_broker(directory, port) as (_, ready):
+        bootstrap = str(ready["bootstrap"])
+        produce(bootstrap, "kept", b"one", b"two")
+        brokers = ready["brokers"]
+        assert isinstance(brokers, list)
+        os.kill(brokers[0]["pid"], signal.SIGKILL)
+    with one_broker(directory, port):
+        assert consume(bootstrap, "kept", 2) == [b"one", b"two"]
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs util-linux's unshare for a small tmpfs")
+def test_a_full_disk_stops_the_start_with_the_missing_bytes_named(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    script = f'mount -t tmpfs -o size=4m tmpfs {small} && exec "$@"'
+    prefix = ("unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh")
+    result = run(
+        "up", "--brokers", "1", "--dir", str(small / "c"), "--port", str(free_port()), "--no-agent", prefix=prefix
+    )
+    assert_one_clear_message(result, "No space left", str(small))
