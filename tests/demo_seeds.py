@@ -31,7 +31,7 @@ def run_seed(seed: int, reports: Path) -> Verdict:
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "agent.cli", "demo", "--seed", str(seed), "--plain", "--report", str(report)]
     started = time.monotonic()
-    with open(reports / f"seed-{seed}.log", "w", encoding="utf-8") as log:
+    with open(reports / f"seed-{seed}.txt", "w", encoding="utf-8") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         try:
             status = process.wait(LONGEST_S)

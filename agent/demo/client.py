@@ -62,9 +62,14 @@ class AgentClient:
             answer = self._http.request(method, path, **arguments)
             body = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise AgentRefused(f"the agent did not answer {method} {path}: {error}", "see up.log (--keep)") from error
+            raise AgentRefused(
+                f"the agent did not answer {method} {path}: {error}", "see the lines of the cluster"
+            ) from error
         if answer.is_error:
             error_body = body.get("error", {}) if isinstance(body, dict) else {}
-            what, next_step = error_body.get("what", answer.status_code), error_body.get("next", "see up.log (--keep)")
+            what, next_step = (
+                error_body.get("what", answer.status_code),
+                error_body.get("next", "see the lines of the cluster"),
+            )
             raise AgentRefused(f"the agent refused {method} {path}: {what}", str(next_step))
         return body

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from agent.demo.errors import ClusterFailed
 from agent.demo.scenario import Node
 
@@ -21,6 +23,8 @@ READY_S = 90.0
 STOP_S = 45.0
 BROKERS = 3
 NAME = "demo"
+LOG = "up.log"
+"""What `up`, its brokers and its agent say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +37,15 @@ class Ready:
     nodes: tuple[Node, ...]
     metrics: dict[int, str]
     """Broker id to its /metrics."""
+    pids: dict[int, int]
+    """Broker id to its process."""
 
 
 class Cluster:
     """`streampilot up` as a child in a session of its own; ends with the `with` block, whatever happened in it."""
 
     def __init__(self, directory: Path, *, time_scale: float) -> None:
-        self._log = directory / "up.log"
+        self._log = directory / LOG
         self._command = [sys.executable, "-m", "agent.cli", "up", "--brokers", str(BROKERS)]
         self._command += ["--dir", str(directory / "cluster"), "--cluster", NAME, "--time-scale", f"{time_scale:g}"]
         self._command += ["--port", "0", "--http-port", "0", "--agent-port", "0"]
@@ -78,10 +84,13 @@ class Cluster:
             raise ClusterFailed(f"the cluster ended with status {process.wait(5)}", self._last_words())
         return _ready(json.loads(line))
 
-    def check(self) -> None:
-        """ClusterFailed if it has ended on its own."""
+    def check(self, ready: Ready) -> None:
+        """ClusterFailed if it, or one of its brokers, has ended on its own."""
         if self._process is not None and self._process.poll() is not None:
             raise ClusterFailed(f"the cluster ended with status {self._process.returncode}", self._last_words())
+        for broker, pid in ready.pids.items():
+            if not psutil.pid_exists(pid):
+                raise ClusterFailed(f"broker {broker} (pid {pid}) ended on its own", self._last_words())
 
     def stop(self) -> int | None:
         """SIGTERM, a bounded wait, then SIGKILL for its session; its exit status."""
@@ -111,4 +120,5 @@ def _ready(line: dict[str, Any]) -> Ready:
         agent=line["agent"],
         nodes=tuple(Node(id=int(broker["id"]), zone=str(broker["zone"])) for broker in brokers),
         metrics={int(broker["id"]): f"{broker['http']}/metrics" for broker in brokers},
+        pids={int(broker["id"]): int(broker["pid"]) for broker in brokers},
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, get_args
 
+from agent.demo.cluster import LOG
 from agent.demo.errors import DemoError
 from agent.demo.narrate import Narrator
 from agent.demo.plant import drawn_plants
@@ -38,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     narrator = Narrator(sys.stderr, SystemClock())
     try:
         with _directory(arguments.dir, keep=arguments.keep, narrator=narrator) as directory:
-            return _play(arguments, directory, narrator)
+            with _log_kept_unless_held(directory, arguments.report, narrator) as held:
+                status = _play(arguments, directory, narrator)
+                held.append(not status)
+            return status
     except DemoError as error:
         return _complain(str(error), error.next_step)
     except KeyboardInterrupt:
@@ -128,6 +132,22 @@ def _directory(wanted: Path | None, *, keep: bool, narrator: Narrator) -> Iterat
             narrator.say(f"kept {directory}")
         else:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _log_kept_unless_held(directory: Path, report: Path, narrator: Narrator) -> Iterator[list[bool]]:
+    """What the cluster said is kept beside the report, unless the body says that everything held."""
+    held: list[bool] = []
+    log, kept = directory / LOG, report.with_suffix(".log")
+    try:
+        yield held
+    except KeyboardInterrupt:
+        held.append(True)
+        raise
+    finally:
+        if not any(held) and log.exists():
+            shutil.copyfile(log, kept)
+            narrator.say(f"what the cluster said is in {kept}")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -36,7 +36,7 @@ def _bytes_in(url: str) -> float:
     try:
         text = httpx.get(url, timeout=10.0, trust_env=False).raise_for_status().text
     except httpx.HTTPError as error:
-        raise ClusterFailed(f"{url} did not answer: {error}", "see up.log (--keep)") from error
+        raise ClusterFailed(f"{url} did not answer: {error}", "see the lines of the cluster") from error
     return sum(
         sample.value
         for family in text_string_to_metric_families(text)

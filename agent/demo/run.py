@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.demo import consume, produce, readback
 from agent.demo.client import AgentClient
-from agent.demo.cluster import BROKERS, NAME, Cluster, Ready
+from agent.demo.cluster import BROKERS, LOG, NAME, Cluster, Ready
 from agent.demo.flow import Flow, Told, Watch
 from agent.demo.ledger import Records, Sent
 from agent.demo.measure import Meter
@@ -41,7 +41,7 @@ class Options:
 def play(options: Options, narrator: Narrator) -> Outcome:
     """The whole demo; nothing that it started outlives it."""
     narrator.phase("cluster")
-    narrator.say(f"starting {BROKERS} brokers in three zones and the agent (its lines: {options.directory / 'up.log'})")
+    narrator.say(f"starting {BROKERS} brokers in three zones and the agent (its lines: {options.directory / LOG})")
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(Cluster(options.directory, time_scale=options.time_scale))
         ready = cluster.ready()
@@ -95,7 +95,7 @@ def _under_load(
     watch = Watch(agent=agent, narrator=narrator)
 
     def beat() -> str:
-        cluster.check()
+        cluster.check(ready)
         progress, read = writers.latest(), readers.latest()
         if not isinstance(progress, Progress):
             return "clients are starting"

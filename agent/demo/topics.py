@@ -29,4 +29,4 @@ def create_topics(bootstrap: str, scenario: Scenario) -> None:
         try:
             future.result(TIMEOUT_S)
         except KafkaException as error:
-            raise ClusterFailed(f"topic {topic} was refused: {error}", "see up.log (--keep)") from error
+            raise ClusterFailed(f"topic {topic} was refused: {error}", "see the lines of the cluster") from error
