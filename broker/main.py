@@ -1,7 +1,7 @@
 """`python -m broker.main`, and `streampilot broker`: runs one broker until SIGTERM.
 
 When it serves, one JSON line goes to stdout: {"id", "pid", "kafka", "http", "zone"}; narration goes to stderr. An
-end in good order is exit 0; 1 is a fault, 2 a mistake in the flags: one line each that says what to do, never a traceback.
+end in good order is exit 0; 1 is a fault, 2 a mistake in the flags: one line each that says what to do.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ async def run(config: Config) -> int:
     print(json.dumps(ready), flush=True)
     fault = await _until_the_end(node, stop, clock, watch_parent=config.exit_with_parent)
     if fault is not None:
-        node.say(_line(fault))
+        text = _line(fault)
+        node.say(text if "start it again" in text else f"{text}; stopped: start it again, and it rejoins")
     await node.stop()
     return 0 if fault is None else 1
 
