@@ -7,9 +7,10 @@ from functools import cache
 from typing import Any
 
 from kio.index import load_request_schema, load_response_schema
-from kio.serial import entity_reader
 
 from broker.errors import MalformedFrame
+from broker.wire.cursor import Cursor
+from broker.wire.decoder import struct_reader
 from broker.wire.encoder import Fields, Packed, encode, item_writer
 
 
@@ -39,13 +40,11 @@ def shape(key: int, version: int) -> Shape:
 
 def decode(key: int, version: int, frame: memoryview, position: int) -> Any:
     """The request in `frame` from `position` on. MalformedFrame whatever is wrong with the bytes."""
+    schema = shape(key, version).request
     try:
-        request, size = entity_reader(shape(key, version).request)(frame.toreadonly(), position)
-    except Exception as error:
+        return struct_reader(schema)(Cursor(frame, position=position, flexible=schema.__flexible__))
+    except (MalformedFrame, OverflowError) as error:
         raise MalformedFrame(f"API key {key} version {version}: {error}") from error
-    if position + size > len(frame):
-        raise MalformedFrame(f"API key {key} version {version} ends past its frame")
-    return request
 
 
 def encode_answer(key: int, version: int, answer: Fields) -> bytearray:

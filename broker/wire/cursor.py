@@ -15,6 +15,10 @@ I8 = struct.Struct(">b")
 I16 = struct.Struct(">h")
 I32 = struct.Struct(">i")
 I64 = struct.Struct(">q")
+_F64 = struct.Struct(">d")
+
+MAX_ITEMS = 100_000
+"""Of all arrays of one request together: an item of one byte on the wire is a hundred in memory."""
 
 _MAX_VARINT_BYTES = 5
 
@@ -22,12 +26,19 @@ _MAX_VARINT_BYTES = 5
 class Cursor:
     """A place in a frame that moves forward. `flexible` says whether lengths are varints (KIP-482)."""
 
-    __slots__ = ("flexible", "position", "view")
+    __slots__ = ("flexible", "items_left", "position", "view")
 
-    def __init__(self, view: memoryview, *, position: int = 0, flexible: bool = False) -> None:
+    def __init__(
+        self, view: memoryview, *, position: int = 0, flexible: bool = False, items_left: int = MAX_ITEMS
+    ) -> None:
         self.view = view
         self.position = position
         self.flexible = flexible
+        self.items_left = items_left
+
+    def inside(self, view: memoryview) -> Cursor:
+        """A cursor for the bytes of a tagged field."""
+        return Cursor(view, flexible=self.flexible, items_left=self.items_left)
 
     def _number(self, layout: struct.Struct) -> int:
         try:
@@ -48,6 +59,10 @@ class Cursor:
 
     def int64(self) -> int:
         return self._number(I64)
+
+    def float64(self) -> float:
+        (value,) = _F64.unpack(self.take(8))
+        return float(value)
 
     def uvarint(self) -> int:
         value = 0
@@ -97,12 +112,21 @@ class Cursor:
         size = self.uvarint() - 1 if self.flexible else self.int32()
         return None if size == -1 else self.take(size)
 
-    def count(self, item_bytes: int) -> int:
-        """An array's length, null read as 0; refused when so many items of at least `item_bytes` cannot be there."""
+    def nullable_count(self, item_bytes: int) -> int | None:
+        """An array's length; refused when so many items of at least `item_bytes` cannot be there."""
         count = self.uvarint() - 1 if self.flexible else self.int32()
-        if count < -1 or count * item_bytes > len(self.view) - self.position:
+        if count == -1:
+            return None
+        if count < 0 or count * item_bytes > len(self.view) - self.position:
             raise MalformedFrame(f"an array of {count} items in {len(self.view) - self.position} bytes")
-        return max(count, 0)
+        self.items_left -= count
+        if self.items_left < 0:
+            raise MalformedFrame(f"a request of more than {MAX_ITEMS} items; send fewer at once")
+        return count
+
+    def count(self, item_bytes: int) -> int:
+        """The same, null read as 0."""
+        return self.nullable_count(item_bytes) or 0
 
     def tags(self) -> dict[int, memoryview]:
         """The tagged fields at the end of a flexible structure; nothing is read when the version has none."""
