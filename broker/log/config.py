@@ -22,6 +22,9 @@ class LogsConfig:
     block_cache_bytes: int = 32 * MIB
     heartbeat_s: float = 1.0
     session_s: float = 3.0
+    running_session_s: float = 15.0
+    """For a broker of this host whose process is seen to run: it is starved of CPU or disk, not gone, and a failover
+    would only add to that. A process that hangs for good is still replaced."""
     poll_s: float = 0.2
     lock_wait_s: float = 3.0
     """For the WAL's lock at the start."""

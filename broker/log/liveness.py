@@ -52,6 +52,10 @@ class Liveness:
         room = max(1, int(len(ids) * SHARE)) - len(self._judged)
         return silent[: max(room, 0)]
 
+    def silence_s(self, broker: int, now: float) -> float:
+        """How long its counter has stood still."""
+        return now - self._seen[broker].at if broker in self._seen else 0.0
+
     def judged(self, broker: int, now: float) -> None:
         """A silent broker was declared dead: it counts against this session's share."""
         self._judged.append(now)

@@ -21,7 +21,7 @@ from broker.metadata.image import NOBODY, Broker, Image
 from broker.metadata.store import Metadata
 from broker.wal.base import WalError
 from broker.wal.disk import LOCK_FILE, directory_of
-from broker.wal.holder import is_free
+from broker.wal.holder import is_free, is_running
 
 Say = Callable[[str], None]
 
@@ -110,9 +110,21 @@ class Membership:
         """Live brokers that are over, and how that is known."""
         others = [broker for broker in image.alive() if broker.id != self._id]
         gone = {broker.id: "its WAL lock is free" for broker in others if self._let_go(broker)}
-        for broker in self._liveness.silent([b.id for b in others], self._clock.monotonic()):
-            gone.setdefault(broker, f"silent for {self._config.session_s:g} s")
+        now = self._clock.monotonic()
+        for broker_id in self._liveness.silent([b.id for b in others], now):
+            silence_s = self._liveness.silence_s(broker_id, now)
+            if silence_s > self._config.running_session_s or not self._runs(image.brokers[broker_id]):
+                gone.setdefault(broker_id, f"silent for {silence_s:.1f} s")
         return gone
+
+    def _runs(self, broker: Broker) -> bool:
+        """Whether its process is seen to run on this host; False where it cannot be seen."""
+        if broker.host_id != self._host_id:
+            return False
+        try:
+            return is_running(directory_of(broker.wal_url) / LOCK_FILE)
+        except WalError:
+            return False
 
     def _let_go(self, broker: Broker) -> bool:
         if broker.host_id != self._host_id:

@@ -100,6 +100,18 @@ def is_free(path: Path) -> bool:
     return True
 
 
+def is_running(path: Path) -> bool:
+    """Whether the holder of `path` is a process of this boot that is neither gone nor stopped."""
+    who = holder_of(path)
+    if who is None or who.boot_id != boot_id():
+        return False
+    try:
+        fields = _stat_fields(who.pid)
+    except OSError:
+        return False
+    return int(fields[19]) == who.started and fields[0] not in "TtZX"
+
+
 def kill_if_stopped(path: Path) -> int | None:
     """SIGKILLs the holder of `path` when it is stopped and provably the process the file names; its pid when it did."""
     who = holder_of(path)
