@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,14 +26,14 @@ SIZE = (140, 42)
 TOPICS = {"orders": 9, "payments": 6, "clicks": 6}
 BUSY_SHARE = 0.7
 """Of the writes that go to partitions of one broker."""
-PATIENCE_S = 180
+PATIENCE_S = 120
 
 
 def main() -> int:
     """Writes overview, findings, plan and chat; exits non-zero when the plan did not come."""
     with tempfile.TemporaryDirectory(prefix="streampilot-screens-") as directory:
         command = [sys.executable, "-m", "agent.cli", "up", "--brokers", "3", "--dir", directory, "--port", "0"]
-        command += ["--agent-port", "0", "--time-scale", "4", "--scrape-interval", "2s"]
+        command += ["--agent-port", "0", "--time-scale", "2", "--scrape-interval", "5s"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as cluster:
             try:
                 assert cluster.stdout is not None
@@ -79,17 +80,17 @@ def _produce(bootstrap: str, stop: threading.Event) -> None:
     busy = [place for place in places if known[place[0]].partitions[place[1]].leader == 0]
     calm = [place for place in places if place not in busy]
     producer = Producer(
-        {"bootstrap.servers": bootstrap, "client.id": "shop;zone=zone-a", "linger.ms": 20, "compression.type": "lz4"}
+        {"bootstrap.servers": bootstrap, "client.id": "shop;zone=zone-a", "linger.ms": 100, "compression.type": "lz4"}
     )
-    value = bytes(range(256)) * 32
+    value = os.urandom(1 << 16)
     n = 0
-    while not stop.wait(0.01):
+    while not stop.wait(0.05):
         for turn in range(10):
             chosen = busy if turn < 10 * BUSY_SHARE else calm
             topic, partition = chosen[n % len(chosen)]
             n += 1
-            producer.produce(topic, n.to_bytes(8, "big") + value[n % 97 :], partition=partition)
-        producer.poll(0)
+            producer.produce(topic, value[n % 30_000 :][:32_768], partition=partition)
+        producer.poll(0.0)
     producer.flush(10)
 
 
@@ -117,7 +118,7 @@ async def _walk(address: str, token: str) -> int:
             if (
                 app.picture
                 and app.picture.plans
-                and len(app.picture.overview["brokers"][0]["series"]["bytes_in_per_s"]) > 25
+                and len(app.picture.overview["brokers"][0]["series"]["bytes_in_per_s"]) > 12
             ):
                 break
         else:

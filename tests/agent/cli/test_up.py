@@ -15,7 +15,19 @@ FIELDS = {"id", "pid", "kafka", "http", "zone", "command"}
 
 @contextlib.contextmanager
 def _up(directory, *flags):
-    command = [sys.executable, "-m", "agent.cli", "up", "--brokers", "1", "--dir", str(directory), "--port", "0", *flags]
+    command = [
+        sys.executable,
+        "-m",
+        "agent.cli",
+        "up",
+        "--brokers",
+        "1",
+        "--dir",
+        str(directory),
+        "--port",
+        "0",
+        *flags,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process, json.loads(process.stdout.readline())
