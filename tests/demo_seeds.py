@@ -5,6 +5,8 @@
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,8 +14,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 LONGEST_S = 420.0
+RUNNING: list[subprocess.Popen[bytes]] = []
+"""Every demo that was started; an interrupt stops those that still run, and no more are started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +38,12 @@ def run_seed(seed: int, reports: Path) -> Verdict:
     started = time.monotonic()
     with open(reports / f"seed-{seed}.txt", "w", encoding="utf-8") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        RUNNING.append(process)
         try:
             status = process.wait(LONGEST_S)
-        except BaseException:
+        except subprocess.TimeoutExpired:
             process.terminate()
-            process.wait(90)
-            raise
+            status = process.wait(90)
     seconds = time.monotonic() - started
     if not report.exists():
         return Verdict(seed=seed, held=False, line=f"seed {seed}: no report, exit {status}; see {log.name}")
@@ -54,6 +59,18 @@ def run_seed(seed: int, reports: Path) -> Verdict:
     return Verdict(seed=seed, held=held, line=f"{line}; {seconds:.0f} s; {'held' if held else 'DID NOT HOLD'}{why}")
 
 
+def stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM and Ctrl-C: the demos stop what they started, and this waits for them."""
+    for again in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(again, signal.SIG_IGN)
+    deadline = time.monotonic() + 90
+    while any(process.poll() is None for process in RUNNING) and time.monotonic() < deadline:
+        for process in RUNNING:
+            process.terminate()
+        time.sleep(1)
+    os._exit(130)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.demo_seeds", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
@@ -63,6 +80,8 @@ def main() -> int:
     arguments = parser.parse_args()
     reports = arguments.reports or Path(tempfile.mkdtemp(prefix="streampilot-seeds-"))
     reports.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     started = time.monotonic()
     held = 0

@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if importlib.util.find_spec("confluent_kafka") is None:
         return _complain("the demo's clients need confluent-kafka", 'pip install "streampilot[demo]"')
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     narrator = Narrator(sys.stderr, SystemClock())
     try:
         with _directory(arguments.dir, keep=arguments.keep, narrator=narrator) as directory:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +44,7 @@ def play(options: Options, narrator: Narrator) -> Outcome:
     """The whole demo; nothing that it started outlives it."""
     narrator.phase("cluster")
     narrator.say(f"starting {BROKERS} brokers in three zones and the agent (its lines: {options.directory / LOG})")
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, _undisturbed_end():
         cluster = stack.enter_context(Cluster(options.directory, time_scale=options.time_scale))
         ready = cluster.ready()
         narrator.say(f"ready: kafka at {ready.bootstrap}, agent at {ready.agent}")
@@ -53,8 +55,6 @@ def play(options: Options, narrator: Narrator) -> Outcome:
         told, watch, sent = _under_load(options, narrator, cluster, ready, scenario, agent, stack)
         records = _read_back(narrator, ready.bootstrap, sent)
         narrator.phase("stopping")
-        agent.close()
-        cluster.stop()
     narrator.say("everything that was started is stopped")
     return Outcome(
         scenario=scenario,
@@ -68,6 +68,16 @@ def play(options: Options, narrator: Narrator) -> Outcome:
         load_after=told.load_after,
         records=records,
     )
+
+
+@contextlib.contextmanager
+def _undisturbed_end() -> Iterator[None]:
+    """Ends before what was started is stopped: from here on a second Ctrl-C must not leave anything running."""
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _introduce(scenario: Scenario, options: Options, narrator: Narrator) -> None:
