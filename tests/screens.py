@@ -127,7 +127,7 @@ async def _walk(address: str, token: str) -> int:
             await pilot.press(key)
             await pilot.pause(1.0)
             app.save_screenshot(str(OUT / f"{name}.svg"))
-        await pilot.press("4", *"which broker is the busiest?", "enter")
+        await pilot.press("4", *"what is wrong?", "enter")
         await pilot.pause(3.0)
         app.save_screenshot(str(OUT / "chat.svg"))
         return 0 if app.picture and app.picture.plans else 1

@@ -60,6 +60,7 @@ class StreampilotApp(App[int]):
         self._every_s = every_s
         self._leaving = asyncio.Event()
         self._drawn = False
+        self._states: tuple[tuple[str, str], ...] = ()
 
     def compose(self) -> ComposeResult:
         yield Masthead(self.client.address)
@@ -135,7 +136,11 @@ class StreampilotApp(App[int]):
         main.query_one(Brokers).show(message.picture)
         main.query_one(Findings).show(message.picture)
         main.query_one(Plans).show(message.picture)
-        self.refresh_bindings()
+        # Only on a change: the footer is made anew each time, and is empty for a moment.
+        states = tuple((plan.id, plan.state) for plan in message.picture.plans)
+        if states != self._states:
+            self._states = states
+            self.refresh_bindings()
 
     def on_lost(self, message: Lost) -> None:
         self.screen_stack[0].query_one(Masthead).show_lost(message.reason)

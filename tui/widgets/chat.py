@@ -10,12 +10,7 @@ from textual.widgets import Input, Static
 
 from tui.palette import ACCENT, BAD, INK, QUIET
 
-EXAMPLES = (
-    "what is wrong?",
-    "which broker is the busiest?",
-    "why is a group lagging?",
-    "what does it cost, and for what?",
-)
+EXAMPLES = ("what is wrong?", "what would fix it?", "what does it cost?", "tell me about broker 0", "why is it slow?")
 
 
 class Chat(Vertical):

@@ -95,8 +95,6 @@ def detail(risk: Risk, now: datetime) -> Group:
     trust = (f"{100 * finding.confidence:.0f} %", money(finding.usd_per_month))
     facts.add_row(*(Text(value, style=f"bold {INK}") for value in (*values, *trust)))
     parts: list[Text | Table] = [head, facts, _prose(risk.explanation)]
-    if finding.money_basis:
-        parts.append(Text(f"money: {finding.money_basis}\n", style=QUIET))
     parts.append(Text(f"action  {risk.action}   (p makes a plan)\n", style=QUIET))
     for evidence in finding.evidence:
         parts += _evidence(evidence)
