@@ -107,6 +107,14 @@ class Diagnosis:
         """Every risk that is remembered, worst first, the resolved ones last."""
         return self._book.all()
 
+    def suspected(self, rule: str, at: datetime) -> tuple[str, ...]:
+        """Resources at which the rule fired at its last look, whether or not it has persisted."""
+        page = self._pages.get(rule)
+        if page is None:
+            return ()
+        patience = timedelta(seconds=2 * page.persist.of * page.every_s / self._scale)
+        return tuple(self._looks.suspects(rule, at - patience))
+
     def acknowledge(self, id: str) -> Risk | None:
         """Somebody has seen it: it stays, and is told as such. None where there is no such open risk."""
         for risk in self._book.live():

@@ -16,7 +16,7 @@ from agent.act.errors import ActError
 from agent.loop.events import Bus
 from agent.loop.glance import WINDOW_S, Glance
 from agent.loop.patience import SentHome
-from agent.loop.planning import ASKED_AGAIN_S, answers, cluster_state, measured, wants_plan
+from agent.loop.planning import ASKED_AGAIN_S, HOT_PARTITION, answers, cluster_state, measured, wants_plan
 from agent.loop.refused import Refused
 from agent.loop.rooms import Rooms
 from agent.model.codec import timestamp
@@ -91,7 +91,8 @@ class Actions:
         """Plans and refusals; a plan that says the same as a living one is that one."""
         with self._lock:
             now = self._rooms.clock.now()
-            picture = cluster_state(self._rooms.source, now, self._rooms.cluster, self._open)
+            suspected = self._rooms.suspected(HOT_PARTITION, now)
+            picture = cluster_state(self._rooms.source, now, self._rooms.cluster, self._open, suspected)
             made, refusals = answers(risks, self._open, picture, now)
             for refusal in refusals:
                 self._refused[refusal.risk] = (now, refusal)

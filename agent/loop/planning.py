@@ -18,15 +18,20 @@ from rules.engine import ViewSource
 ASKED_AGAIN_S = 60.0
 """A refused risk is looked at again this often: the reason may have gone."""
 _VIEWS = ("broker", "broker_load", "partition", "partition_load", "topic_config")
-_HOT_PARTITION = "BAL-03"
+HOT_PARTITION = "BAL-03"
 _MASS_LOSS = "AVL-04"
 
 
-def cluster_state(source: ViewSource, at: datetime, cluster: str, risks: Collection[Risk]) -> ClusterState:
-    """The picture a plan is made from, hot partitions pinned."""
+def cluster_state(
+    source: ViewSource, at: datetime, cluster: str, risks: Collection[Risk], suspected: Collection[str] = ()
+) -> ClusterState:
+    """The picture a plan is made from; partitions that are hot, or `suspected` to be, are pinned.
+
+    BAL-01 may be sure one look before BAL-03 is, and a plan made in between must not move the hot key.
+    """
     with Glance(source, at) as glance:
         views = {view: glance.rows(view) for view in _VIEWS}
-    pinned = [risk.resource for risk in risks if risk.rule == _HOT_PARTITION]
+    pinned = {risk.resource for risk in risks if risk.rule == HOT_PARTITION} | set(suspected)
     return state_from_views(cluster, views, pinned=pinned)
 
 

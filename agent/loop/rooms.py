@@ -74,6 +74,11 @@ class Rooms:
                     return self.diagnosis.confirm(risk, since)
         return None
 
+    def suspected(self, rule: str, at: datetime) -> tuple[str, ...]:
+        """Where a rule fires, persisted or not."""
+        with self.judging:
+            return self.diagnosis.suspected(rule, at)
+
     def rules(self) -> list[dict[str, Any]]:
         """The catalogue in force, a line each."""
         return [

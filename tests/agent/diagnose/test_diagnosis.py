@@ -31,6 +31,15 @@ def test_three_looks_open_a_risk_and_two_do_not(tmp_path):
     assert told(cluster.after(10)) == {HOT}
 
 
+def test_a_rule_that_fires_without_having_persisted_is_a_suspicion_and_no_finding(tmp_path):
+    cluster = Cluster(tmp_path)
+    cluster.after(60)
+    assert cluster.diagnosis.suspected("BAL-01", cluster.clock.now()) == ()
+    cluster.load(8, 2, 2)
+    assert cluster.after(10).findings == ()
+    assert cluster.diagnosis.suspected("BAL-01", cluster.clock.now()) == ("demo/broker/0",)
+
+
 def test_a_spike_opens_nothing(tmp_path):
     cluster = Cluster(tmp_path)
     for _ in range(5):
