@@ -41,9 +41,7 @@ def retention_plan(risk: Risk, state: ClusterState, now: datetime, settings: Pla
     if new is None:
         return refused(risk, f"how far back {topic} is read is not known, so a shorter retention cannot be chosen")
     if not raising and new >= old:
-        return refused(
-            risk, f"{topic} keeps {_hours(old)} and needs {_hours(new)}: nothing to gain"
-        )
+        return refused(risk, f"{topic} keeps {_hours(old)} and needs {_hours(new)}: nothing to gain")
     step = _step(topic, old, new, overridden=source == OVERRIDE, state=state, raising=raising)
     loads = {broker.id: broker.bytes_in_per_s or 0.0 for broker in state.live}
     return proposed(
