@@ -42,16 +42,17 @@ def watch(config: str, flags: dict[str, Any], *, exit_with_parent: bool) -> int:
             token = ensure_token(settings.token_file)
             agent = Agent(make_rooms(settings, clock))
             try:
-                return asyncio.run(_run(agent, settings, listener, token, clock, exit_with_parent=exit_with_parent))
+                return asyncio.run(run(agent, settings, listener, token, clock, exit_with_parent=exit_with_parent))
             finally:
                 agent.close()
     except Refused as refused:
         raise Complaint(refused.what, refused.next_step) from None
 
 
-async def _run(
+async def run(
     agent: Agent, settings: AgentConfig, listener: socket.socket, token: str, clock: Clock, *, exit_with_parent: bool
 ) -> int:
+    """Serves and beats until it is told to stop; first of all it takes up the plans that a restart interrupted."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,6 +64,7 @@ async def _run(
     await until_started(server, serving)
     sys.stdout.write(json.dumps({"agent": _address(settings, listener), "pid": os.getpid()}) + "\n")
     sys.stdout.flush()
+    await asyncio.to_thread(agent.actions.resume)
     beating = asyncio.create_task(
         beat(agent.round, every_s=settings.scrape_interval_s, clock=clock, stats=agent.rounds, stop=stop)
     )

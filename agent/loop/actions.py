@@ -33,21 +33,27 @@ GRAVE = frozenset({"P0", "P1"})
 class Actions:
     """The plans of one agent."""
 
-    def __init__(self, rooms: Rooms, bus: Bus) -> None:
+    def __init__(self, rooms: Rooms, bus: Bus, known: Sequence[Risk] = ()) -> None:
+        """`known`: the risks that are open from before this process: they are not news to a plan taken up again."""
         self._rooms = rooms
         self._bus = bus
         self._lock = threading.RLock()
         self._refused: dict[str, tuple[datetime, Refusal]] = {}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="act")
         self._busy = threading.Event()
-        self._open: Sequence[Risk] = ()
+        self._open = known
 
     def resume(self) -> None:
-        """Takes up what a restart interrupted: each step is found done or not by reading the cluster."""
+        """Takes up what a restart interrupted: each step is found done or not by reading the cluster.
+
+        A plan that was approved and not begun is begun: what must hold before it starts is looked at again.
+        """
         self._worker.submit(self._guarded, "resume", self._rooms.executor.resume)
-        for plan in self.plans():
+        for plan in reversed(self.plans()):
             if plan.state in {"executing", "verifying"}:
                 self._worker.submit(self._guarded, plan.id, self._verifying(plan.id))
+            elif plan.state == "approved":
+                self._worker.submit(self._guarded, plan.id, self._executing(plan.id))
 
     def close(self) -> None:
         """Ends waiting at once; a step under way is found done or not at the next start."""

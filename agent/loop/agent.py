@@ -63,7 +63,7 @@ class Agent:
         self._known = tuple(rooms.diagnosis.risks())
         self._open = {risk.id: risk for risk in self._known if risk.state in {"open", "acknowledged"}}
         self._silences: tuple[Silence, ...] = ()
-        self.actions = Actions(rooms, self.bus)
+        self.actions = Actions(rooms, self.bus, list(self._open.values()))
 
     # The beat
 

@@ -109,9 +109,9 @@ def _partition(key: tuple[str, int]) -> dict:
 class Rig:
     """The agent, its cluster and its clock."""
 
-    def __init__(self, directory) -> None:
+    def __init__(self, directory, cluster=None) -> None:
         self.clock = HandClock(NOW)
-        self.cluster = WatchedCluster()
+        self.cluster = cluster or WatchedCluster()
         flags = {"bootstrap_servers": "127.0.0.1:1", "dir": str(directory / "agent"), "cluster": "c"}
         config = load("", {}, flags)
         state = State(config.dir / "state.sqlite")
