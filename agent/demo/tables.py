@@ -57,6 +57,9 @@ def _findings(outcome: Outcome) -> list[str]:
 def _plans(outcome: Outcome) -> list[str]:
     lines = []
     for plan in outcome.plans:
+        if plan.outcome.startswith("replaced by"):
+            lines.append(f"plan {plan.id}: {plan.outcome}")
+            continue
         lines += [
             f"plan {plan.id}: {plan.title} [{plan.state}]",
             *(f"  {move}" for move in moves(plan.before, plan.after)),
