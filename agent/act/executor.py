@@ -20,7 +20,7 @@ from datetime import datetime
 from agent.act.actions import ACTIONS
 from agent.act.cluster import Admin, hash_without
 from agent.act.errors import ActError, NotAllowed, StepFailed
-from agent.act.guard import ActSettings, may_start, people, people_needed, stopped
+from agent.act.guard import ActSettings, may_start, only_reads, people, people_needed, stopped
 from agent.act.journal import Journal, Keeper
 from agent.act.steps import StepRunner, with_step
 from agent.collect.errors import CollectError
@@ -59,6 +59,7 @@ class Executor:
         """One person's yes; the plan is approved once enough people said it."""
         with self._lock:
             found = self._load(plan)
+            only_reads(self.settings)
             self._must_be(found, "proposed")
             now = self._clock.now()
             if now >= found.expires_at:
@@ -107,7 +108,9 @@ class Executor:
             return self._run(self.journal.save(replace(found, state="executing")))
 
     def resume(self) -> list[Plan]:
-        """After a restart: goes on with what was executing or being taken back."""
+        """After a restart: goes on with what was executing or being taken back; an agent that only reads leaves it."""
+        if self.settings.read_only:
+            return []
         with self._lock:
             plans = self.journal.plans()
             on = [plan for plan in plans if plan.state == "executing"]

@@ -22,6 +22,8 @@ class ActSettings:
     """Two approvals by different people."""
     auto_rollback: bool = False
     """Take a plan back by itself when its verification fails."""
+    read_only: bool = False
+    """Nothing is approved, started, gone on with or taken back."""
     stop_file: Path | None = None
     """The kill switch: while this file exists nothing is started, rollbacks included."""
     step_timeout_s: float = 60.0
@@ -30,9 +32,16 @@ class ActSettings:
 
 
 def stopped(settings: ActSettings) -> None:
-    """NotAllowed while the kill switch is on."""
+    """NotAllowed while the kill switch is on, and always where the agent only reads."""
+    only_reads(settings)
     if settings.stop_file is not None and settings.stop_file.exists():
         raise NotAllowed(f"actions are stopped by {settings.stop_file}: remove the file to allow them again")
+
+
+def only_reads(settings: ActSettings) -> None:
+    """NotAllowed where the agent was configured to change nothing."""
+    if settings.read_only:
+        raise NotAllowed('this agent only reads ([agent] mode = "read-only"): run the plan\'s commands yourself')
 
 
 def may_start(plan: Plan, settings: ActSettings, journal: Journal, now: datetime) -> None:

@@ -72,6 +72,8 @@ class StoreSource:
         self._catalog = Catalog(store, cluster)
         self._windows: OrderedDict[tuple[datetime, float], Window] = OrderedDict()
         self._structures: OrderedDict[datetime, Structure] = OrderedDict()
+        self._firsts: dict[tuple[bool, str], float] = {}
+        """When the admin API, or a metrics target, first answered: looked up once an hour, over all hours kept."""
         self._lock = threading.RLock()
 
     def fill(self, connection: duckdb.DuckDBPyConnection, view: str, at: datetime, window_s: float) -> None:
@@ -101,8 +103,19 @@ class StoreSource:
 
     def age_s(self, view: str, at: datetime) -> float:
         """Seconds of history behind a view at `at`."""
-        relation = self._store.relation("targets", at - timedelta(days=62), at)
         of_admin = view in STRUCTURE_VIEWS or view in ("broker", "event", "history", "partition_load")
+        key = (of_admin, f"{at:%Y%m%d%H}")
+        with self._lock:
+            if key not in self._firsts:
+                found = self._first_s(at, of_admin=of_admin)
+                if found is None:
+                    return 0.0
+                self._firsts = {**{old: first for old, first in self._firsts.items() if old[1] == key[1]}, key: found}
+            return max(0.0, at.timestamp() - self._firsts[key])
+
+    def _first_s(self, at: datetime, *, of_admin: bool) -> float | None:
+        """Epoch second at which a source first answered, of all that is kept; None before that."""
+        relation = self._store.relation("targets", at - timedelta(days=62), at)
         chosen = f"target = '{ADMIN}'" if of_admin else f"target NOT LIKE '{ADMIN}%'"
         rows = self._store.query(
             f"SELECT epoch_us(min(ts)) AS first FROM {relation} WHERE cluster = $cluster AND up AND {chosen} "
@@ -110,7 +123,7 @@ class StoreSource:
             {"cluster": self._cluster, "at": str(instant(at))},
         )
         first = np.ma.filled(np.ma.asarray(rows["first"], dtype=np.float64), np.nan)[0]
-        return 0.0 if np.isnan(first) else max(0.0, at.timestamp() - float(first) / MICRO)
+        return None if np.isnan(first) else float(first) / MICRO
 
     # What is read once per instant
 

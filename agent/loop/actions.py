@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from agent.act.errors import ActError
+from agent.act.guard import stopped
 from agent.loop.events import Bus
 from agent.loop.glance import WINDOW_S, Glance
 from agent.loop.patience import SentHome
@@ -135,7 +136,12 @@ class Actions:
         plan = self.plan(id)
         if plan.state not in {"verified", "failed", "verifying"}:
             raise Refused(f"{id} is {plan.state}", "only a plan that ran can be taken back", number=409)
+        self._decided(lambda: self._unless_stopped(plan))
         self._worker.submit(self._guarded, id, lambda: [self._rooms.executor.rollback(id, _who(by), note)])
+        return plan
+
+    def _unless_stopped(self, plan: Plan) -> Plan:
+        stopped(self._rooms.executor.settings)
         return plan
 
     def _decided(self, decide: Callable[[], Plan]) -> Plan:

@@ -1,7 +1,7 @@
 """The agent's configuration: `streampilot.toml`, then the environment, then flags; the later one wins.
 
-The keys are those of docs/architecture.md, "Config". An unknown key is an error that names the nearest known one,
-because a misspelt threshold that is silently ignored is worse than an agent that does not start.
+An unknown key is an error that names the nearest known one, and so is a key that nothing acts on yet: a setting that
+is silently ignored is worse than an agent that does not start.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ KEYS: dict[str, frozenset[str]] = {
             "scrape_interval",
             "memory_limit",
             "retention_raw",
-            "retention_rollup",
             "max_disk",
             "time_scale",
             "insecure",
@@ -44,11 +43,8 @@ KEYS: dict[str, frozenset[str]] = {
             "command_config",
             "kind",
             "metrics",
-            "discovery",
-            "zones",
             "cores",
             "instance_type",
-            "timezone",
             "bill",
         ]
     ),
@@ -57,8 +53,15 @@ KEYS: dict[str, frozenset[str]] = {
     "maintenance": frozenset({"resource", "rule", "owner", "reason", "from", "until"}),
     "act": frozenset({"allow", "caps", "second_person"}),
     "llm": frozenset({"base_url", "model", "key_env", "redact"}),
+}
+UNUSED: dict[str, frozenset[str]] = {
+    "agent": frozenset({"retention_rollup"}),
+    "cluster": frozenset({"discovery", "zones", "timezone"}),
     "notify": frozenset({"kind", "url", "levels"}),
 }
+"""Keys with a meaning to come: refused by name, for nothing would happen."""
+MODES = ("act", "read-only")
+LEAST_MEMORY = 64 << 20
 _LISTS = frozenset({"cluster", "mute", "maintenance", "notify"})
 
 
@@ -82,10 +85,8 @@ class ClusterConfig:
     kind: str
     """bundled, automq or kafka; empty: found out from what the metrics look like."""
     metrics: tuple[Target, ...]
-    zones: Mapping[str, str]
     cores: float | None
     instance_type: str
-    timezone: str
     bill: Path | None
 
 
@@ -108,10 +109,13 @@ class AgentConfig:
     port: int
     token_file: Path
     scrape_interval_s: float
-    memory_limit: str
+    mode: str
+    """`act`, or `read-only`: nobody can approve anything."""
+    memory_limit_bytes: int
+    """For the sample store's database."""
     retention_raw_s: float
-    retention_rollup_s: float
     max_disk_bytes: int
+    """For closed hours of samples."""
     time_scale: float
     insecure: bool
     tls_cert: Path | None
@@ -158,6 +162,8 @@ def _read(file: Path) -> dict[str, Any]:
 def check_keys(tables: Mapping[str, Any], source: str) -> None:
     """Refused for the first table or key that nobody reads, with the nearest known one."""
     for table, value in tables.items():
+        if table in UNUSED and table not in KEYS:
+            raise _unused(f"[[{table}]]" if table in _LISTS else f"[{table}]", source)
         if table not in KEYS:
             raise _unknown(f"table [{table}]", table, KEYS, source)
         rows = value if isinstance(value, list) else [value]
@@ -168,8 +174,14 @@ def check_keys(tables: Mapping[str, Any], source: str) -> None:
             if not isinstance(row, dict):
                 raise Refused(f"{source}: [{table}] must hold key = value lines", "correct the table")
             for key in row:
+                if key in UNUSED.get(table, ()):
+                    raise _unused(f"[{table}] {key}", source)
                 if key not in KEYS[table]:
                     raise _unknown(f"key {table}.{key}", key, KEYS[table], source)
+
+
+def _unused(what: str, source: str) -> Refused:
+    return Refused(f"{source}: {what} is not used by this version", "remove it")
 
 
 def _unknown(what: str, name: str, known: Any, source: str) -> Refused:
@@ -238,15 +250,21 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
             f"time_scale {scale:g} or scrape_interval {interval:g}s is too small",
             "use at least 0.2s, and a scale above 0",
         )
+    mode = str(agent.get("mode", MODES[0]))
+    if mode not in MODES:
+        raise Refused(f"agent.mode = {mode!r} is no mode", f"the modes are {', '.join(MODES)}")
+    memory_bytes = bytes_of(agent.get("memory_limit", "256MB"), "agent.memory_limit")
+    if memory_bytes < LEAST_MEMORY:
+        raise Refused(f"agent.memory_limit is {memory_bytes} bytes, too few to work with", "give it 64MiB or more")
     return AgentConfig(
         dir=directory,
         host=host,
         port=port,
         token_file=Path(str(agent.get("token_file", directory / "token"))).absolute(),
         scrape_interval_s=interval,
-        memory_limit=str(agent.get("memory_limit", "256MB")),
+        mode=mode,
+        memory_limit_bytes=memory_bytes,
         retention_raw_s=seconds_of(agent.get("retention_raw", "15d"), "agent.retention_raw"),
-        retention_rollup_s=seconds_of(agent.get("retention_rollup", "400d"), "agent.retention_rollup"),
         max_disk_bytes=bytes_of(agent.get("max_disk", "10GiB"), "agent.max_disk"),
         time_scale=scale,
         insecure=bool(agent.get("insecure", False)),
@@ -279,7 +297,10 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
     for address in servers.split(","):
         _address(address.strip())
     bill = row.get("bill")
-    bill = bill.get("url") if isinstance(bill, dict) else bill
+    if isinstance(bill, dict):
+        if unused := sorted(set(bill) - {"url"}):
+            raise _unused(f"[cluster] bill.{unused[0]}", source)
+        bill = bill.get("url")
     return ClusterConfig(
         name=str(row.get("name", "")),
         bootstrap_servers=servers,
@@ -289,10 +310,8 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
             Target(url=str(item["url"]), broker=str(item["broker"]) if "broker" in item else None)
             for item in row.get("metrics", [])
         ),
-        zones=dict(row.get("zones", {})),
         cores=float(row["cores"]) if "cores" in row else None,
         instance_type=str(row.get("instance_type", "")),
-        timezone=str(row.get("timezone", "UTC")),
         bill=_path(str(bill).removeprefix("file://")) if bill else None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def make_rooms(config: AgentConfig, clock: Clock) -> Rooms:
     try:
         config.dir.mkdir(parents=True, exist_ok=True)
         state = State(config.dir / "state.sqlite")
-        store = SampleStore(config.dir, clock=clock, memory_limit=config.memory_limit)
+        store = _samples(config, clock)
     except (StateError, StoreError, OSError) as error:
         raise Refused(str(error), "check --dir, and that no other agent uses it") from error
     return _wire(config, watched, cluster, clock, catalogue, state, store, admin, looking)
@@ -190,6 +191,16 @@ def _wire(
     )
 
 
+def _samples(config: AgentConfig, clock: Clock) -> SampleStore:
+    return SampleStore(
+        config.dir,
+        clock=clock,
+        memory_limit=f"{config.memory_limit_bytes}B",
+        keep_hours=max(1, math.ceil(config.retention_raw_s / 3600)),
+        most_bytes=config.max_disk_bytes,
+    )
+
+
 def _bill(watched: ClusterConfig) -> Bill | None:
     """The bill's files, read once; Refused names the file and what in it does not fit."""
     if watched.bill is None:
@@ -208,6 +219,7 @@ def act_settings(config: AgentConfig) -> ActSettings:
     return ActSettings(
         allow=frozenset(config.allow),
         second_person=config.second_person,
+        read_only=config.mode == "read-only",
         stop_file=config.dir / "STOP",
         max_moves=int(config.caps.get("max_moves", 50)),
         max_plans_per_hour=int(config.caps.get("max_plans_per_hour", 10)),

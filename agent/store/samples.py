@@ -2,8 +2,8 @@
 
 Laws:
 1. A round is one transaction: killed at any moment, a round is there whole or not at all.
-2. Nothing is deleted row by row: hours are dropped, the oldest first, by how many there are and never by the wall
-   clock, so a clock that jumps two days ahead wipes nothing.
+2. Nothing is deleted row by row: closed hours are dropped, the oldest first, by how many there are and how many bytes
+   they hold, never by the wall clock, so a clock that jumps two days ahead wipes nothing.
 3. A file that cannot be opened is renamed (`samples.duckdb.corrupt-...`), never deleted, and the store says so.
 4. A failed write (a full disk) never ends the process: the round is counted in `dropped`, the connection is made anew
    (DuckDB's stays unusable after a fatal error), and the next round tries again. sent = stored + dropped.
@@ -31,6 +31,9 @@ from agent.store.hours import KINDS, ORDER, column_names, hour_name, hours_betwe
 
 Labels = tuple[tuple[str, str], ...]
 MOST_SERIES = 2_000_000
+KEEP_HOURS = 15 * 24
+MOST_BYTES = 10 << 30
+"""Of closed hours, on disk; the hot ones are one or two hours more."""
 SERIES_DDL = (
     "CREATE TABLE IF NOT EXISTS series(id INTEGER, cluster VARCHAR, target VARCHAR, name VARCHAR, "
     "labels MAP(VARCHAR, VARCHAR), first_ts TIMESTAMPTZ)"
@@ -46,7 +49,8 @@ class SampleStore:
         *,
         clock: Clock,
         memory_limit: str = "512MB",
-        keep_hours: int = 48,
+        keep_hours: int = KEEP_HOURS,
+        most_bytes: int = MOST_BYTES,
         threads: int = 2,
     ) -> None:
         self.path = directory / "samples.duckdb"
@@ -62,6 +66,7 @@ class SampleStore:
         self._clock = clock
         self._memory_limit = memory_limit
         self._keep_hours = keep_hours
+        self._most_bytes = most_bytes
         self._threads = threads
         self._lock = threading.RLock()
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -157,9 +162,9 @@ class SampleStore:
             hot = self._tables()
         columns = ", ".join(column_names(kind))
         parts = [f"SELECT {columns} FROM {name}" for name in wanted if name in hot]
-        parts += [
-            f"SELECT {columns} FROM read_parquet('{self._file(name)}')" for name in wanted if self._file(name).exists()
-        ]
+        files = ", ".join(f"'{self._file(name)}'" for name in wanted if self._file(name).exists())
+        if files:
+            parts.append(f"SELECT {columns} FROM read_parquet([{files}])")
         if not parts:
             empty = ", ".join(
                 f"NULL::{column.split(' ', 1)[1]} AS {column.split()[0]}" for column in KINDS[kind].split(", ")
@@ -233,9 +238,13 @@ class SampleStore:
             named = split_name(file.stem)
             if named is not None:
                 hours[named[1]].append(file)
-        for hour in sorted(hours)[: max(0, len(hours) - self._keep_hours)]:
-            for file in hours[hour]:
-                file.unlink()
+        sizes = {hour: sum(file.stat().st_size for file in files) for hour, files in hours.items()}
+        kept, kept_bytes = 0, 0
+        for hour in sorted(hours, reverse=True):
+            kept, kept_bytes = kept + 1, kept_bytes + sizes[hour]
+            if kept > self._keep_hours or (kept > 1 and kept_bytes > self._most_bytes):
+                for file in hours[hour]:
+                    file.unlink()
 
     def close(self) -> None:
         """Checkpoints and closes the file."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from agent.act.executor import Executor
-from agent.act.guard import ActSettings
 from agent.collect.collector import Collector, Watch
 from agent.diagnose.diagnosis import Diagnosis
 from agent.loop.agent import Agent
 from agent.loop.config import load
 from agent.loop.patience import ImpatientClock
-from agent.loop.rooms import Rooms
+from agent.loop.rooms import Rooms, act_settings
 from agent.loop.words import Words
 from agent.model.clock import HandClock
 from agent.serve.access import Door
@@ -109,11 +109,13 @@ def _partition(key: tuple[str, int]) -> dict:
 class Rig:
     """The agent, its cluster and its clock."""
 
-    def __init__(self, directory, cluster=None) -> None:
+    def __init__(self, directory, cluster=None, toml="") -> None:
         self.clock = HandClock(NOW)
         self.cluster = cluster or WatchedCluster()
         flags = {"bootstrap_servers": "127.0.0.1:1", "dir": str(directory / "agent"), "cluster": "c"}
-        config = load("", {}, flags)
+        if toml:
+            (directory / "rig.toml").write_text(toml)
+        config = load(str(directory / "rig.toml") if toml else "", {}, flags)
         state = State(config.dir / "state.sqlite")
         store = SampleStore(config.dir, clock=self.clock)
         source, pages = ClusterSource(self.cluster), catalogue.load()
@@ -132,7 +134,7 @@ class Rig:
                 source=source,
                 catalogue=pages,
                 diagnosis=Diagnosis(pages, source, state, self.clock),
-                executor=Executor(self.cluster, state, patience, ActSettings(poll_s=0.01)),
+                executor=Executor(self.cluster, state, patience, replace(act_settings(config), poll_s=0.01)),
                 bill=None,
                 words=Words(pages, config.llm, self.clock),
                 judging=threading.Lock(),

@@ -111,6 +111,22 @@ def test_two_people_must_approve_where_that_is_configured(keeper, clock, picture
     assert executor.execute(plan, dry_run=False).state == "verifying"
 
 
+def test_an_agent_that_only_reads_changes_nothing_whatever_is_asked(keeper, clock, picture, plan):
+    admin = recorded(picture)
+    before = approved(admin, keeper, clock, plan)
+    reads = Executor(admin, keeper, clock, ActSettings(read_only=True))
+    with pytest.raises(NotAllowed, match="only reads"):
+        reads.execute(plan, dry_run=False)
+    with pytest.raises(NotAllowed, match="only reads"):
+        reads.approve(plan, "bob")
+    before.execute(plan, dry_run=False)
+    effects = list(admin.effects)
+    with pytest.raises(NotAllowed, match="only reads"):
+        reads.rollback(plan, "ann")
+    assert reads.resume() == []
+    assert admin.effects == effects
+
+
 def test_refuses_when_the_cluster_is_not_as_it_was(keeper, clock, picture, plan):
     for change in ("move", "broker"):
         admin = recorded(picture)

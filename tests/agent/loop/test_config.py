@@ -1,7 +1,10 @@
 """Configuration: file, then environment, then flags; a misspelt key is never ignored."""
 
+import inspect
+
 import pytest
 
+from agent.loop import config
 from agent.loop.config import load
 from agent.loop.refused import Refused
 
@@ -25,19 +28,19 @@ def file(tmp_path):
 
 
 def test_the_file_is_read(file):
-    config = load(str(file), {}, {})
-    assert (config.port, config.scrape_interval_s) == (9000, 10.0)
-    assert config.clusters[0].bootstrap_servers == "a:9092,b:9092"
-    assert config.clusters[0].metrics[0].broker == "1"
-    assert config.overrides == {"BAL-01": {"skew": 1.5}}
+    read = load(str(file), {}, {})
+    assert (read.port, read.scrape_interval_s) == (9000, 10.0)
+    assert read.clusters[0].bootstrap_servers == "a:9092,b:9092"
+    assert read.clusters[0].metrics[0].broker == "1"
+    assert read.overrides == {"BAL-01": {"skew": 1.5}}
 
 
 def test_the_environment_beats_the_file_and_a_flag_beats_both(file):
     environment = {"STREAMPILOT_AGENT__LISTEN": "127.0.0.1:9001", "STREAMPILOT_AGENT__SCRAPE_INTERVAL": "3s"}
     assert load(str(file), environment, {}).port == 9001
-    config = load(str(file), environment, {"port": 9002, "scrape_interval": "1s", "metrics": ["7=http://x:1/metrics"]})
-    assert (config.port, config.scrape_interval_s) == (9002, 1.0)
-    assert config.clusters[0].metrics[0].broker == "7"
+    flagged = load(str(file), environment, {"port": 9002, "scrape_interval": "1s", "metrics": ["7=http://x:1/metrics"]})
+    assert (flagged.port, flagged.scrape_interval_s) == (9002, 1.0)
+    assert flagged.clusters[0].metrics[0].broker == "7"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,41 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path, text, names, neare
     assert f"the nearest known one is {nearest}" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[agent]\nretention_rollup = '400d'", "[agent] retention_rollup is not used by this version; remove it"),
+        ("[[cluster]]\nzones = {a = 'b'}", "[cluster] zones is not used by this version; remove it"),
+        (
+            "[[cluster]]\nbootstrap_servers = 'a:1'\nbill = {kind = 'focus', url = 'b'}",
+            "[cluster] bill.kind is not used",
+        ),
+        ("[[notify]]\nkind = 'slack'", "[[notify]] is not used by this version; remove it"),
+    ],
+)
+def test_a_key_that_nothing_acts_on_is_refused_by_name(tmp_path, text, says):
+    path = tmp_path / "early.toml"
+    path.write_text(text)
+    with pytest.raises(Refused) as refused:
+        load(str(path), {}, {})
+    assert says in str(refused.value)
+
+
+def test_every_key_that_is_accepted_is_read_into_the_configuration():
+    text = inspect.getsource(config)
+    unread = [key for table, keys in config.KEYS.items() if table not in {"mute", "maintenance"} for key in keys
+              if f'get("{key}"' not in text and f'row["{key}"]' not in text]  # fmt: skip
+    assert unread == []
+
+
+def test_what_is_kept_is_bounded_by_hours_bytes_and_memory(tmp_path):
+    path = tmp_path / "kept.toml"
+    path.write_text("[agent]\nretention_raw = '8d'\nmax_disk = '1GiB'\nmemory_limit = '128MiB'")
+    kept = load(str(path), {}, {})
+    assert (kept.retention_raw_s, kept.max_disk_bytes, kept.memory_limit_bytes) == (8 * 86400, 1 << 30, 128 << 20)
+    assert load("", {"STREAMPILOT_AGENT__LISTEN": "127.0.0.1:1"}, {}).retention_raw_s >= 7 * 86400
+
+
 def test_an_unknown_environment_variable_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Refused, match=r"STREAMPILOT_AGENT__LISTN.*nearest known one is listen"):
@@ -66,7 +104,8 @@ def test_an_unknown_environment_variable_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "text",
     ["[agent", "[agent]\nscrape_interval = 'soon'", "[agent]\nlisten = '8099'", "agent = 3", "[cluster]\nname = 'x'",
-     "[[cluster]]\nname = 'no servers'", "[agent]\ntime_scale = 0"],
+     "[[cluster]]\nname = 'no servers'", "[agent]\ntime_scale = 0", "[agent]\nmode = 'yolo'",
+     "[agent]\nmemory_limit = '1KiB'"],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_with_words(tmp_path, text):
     path = tmp_path / "bad.toml"

@@ -64,6 +64,19 @@ async def test_a_hot_broker_goes_the_whole_way_and_back(rig, http):
     assert {"approved", "executing", "verified", "rolled_back"} <= {entry["what"] for entry in audit["entries"]}
 
 
+async def test_an_agent_that_only_reads_says_so_to_who_approves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rig = Rig(tmp_path, toml='[agent]\nmode = "read-only"')
+    await rig.rounds(6)
+    (plan,) = rig.agent.plans()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(rig.app), base_url="http://127.0.0.1:8099") as client:
+        said = await client.post(f"/api/plans/{plan.id}/approve", json={"by": "ann"}, headers=WRITE)
+    assert said.status_code == 409
+    assert "only reads" in said.json()["error"]["what"]
+    assert rig.cluster.effects == []
+    await asyncio.to_thread(rig.agent.close)
+
+
 async def test_the_overview_adds_up(rig, http):
     await rig.rounds(3)
     seen = (await http.get("/api/overview")).json()

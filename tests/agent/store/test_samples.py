@@ -86,6 +86,20 @@ def test_forgets_by_the_number_of_hours_so_a_clock_that_jumps_wipes_nothing(tmp_
     store.close()
 
 
+def test_forgets_the_oldest_hours_first_when_the_disk_it_may_use_is_full(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    for hour in range(4):
+        store.write(batch(store, START + timedelta(hours=hour)))
+        store.maintain(START + timedelta(hours=hour, minutes=1))
+    hours = sorted((tmp_path / "hours").glob("*_20*.parquet"))
+    newest_two = sum(file.stat().st_size for file in hours if file.stem[-2:] in {"17", "18"})
+    store.close()
+    tight = opened(tmp_path, most_bytes=newest_two)
+    tight.maintain(START + timedelta(hours=3, minutes=2))
+    assert {file.stem[-2:] for file in (tmp_path / "hours").glob("*_20*.parquet")} == {"17", "18"}
+    tight.close()
+
+
 def test_keeps_a_damaged_file_aside_and_goes_on(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.write(batch(store, START))
