@@ -218,7 +218,10 @@ class StoreSource:
         known = {**dict.fromkeys(answering), **lost, **listed}
         if not known:
             raise NoData("no broker is known yet")
-        order = sorted(known, key=lambda broker: (len(broker), broker))
+        registered = self._registered(at, window)
+        sure = listed.keys() if (admin := found.seen.get(ADMIN)) is not None and admin.up else ()
+        stays = [broker for broker in known if registered is None or broker in registered or broker in sure]
+        order = sorted(stays, key=lambda broker: (len(broker), broker))
         up = [(broker in listed and admin_fresh) or broker in answering for broker in order]
         kind = self._kind or self._kind_of(window)
         return {
@@ -238,6 +241,22 @@ class StoreSource:
         if "broker_info" in measures or self._catalog.brokers:
             return "bundled"
         return "automq" if "automq_marker" in measures else "kafka"
+
+    def _registered(self, at: datetime, window: Window) -> set[str] | None:
+        """The brokers that the cluster's own registry counts on, by every broker that answered the newest scrape.
+
+        One that is missing there has signed off; one that died is still in it. None where no source tells (Apache
+        Kafka), so that there nobody leaves unseen.
+        """
+        speaking = {
+            broker
+            for target, broker in self._broker_ids(at).items()
+            if (seen := self._structure(at).seen.get(target)) is not None and seen.up
+        }
+        rows = window.only(("registered_broker",))
+        columns = (rows[name].tolist() for name in ("broker", "broker_id", "last"))
+        named = {id for broker, id, last in zip(*columns, strict=True) if broker in speaking and last == last}
+        return named or None
 
     def _targets(self, found: Structure) -> Columns:
         newest = max((seen.at_us for seen in found.seen.values()), default=0)

@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from broker.errors import KafkaStorageError
 from broker.metadata.database import Tx
 from broker.metadata.image import Recovery
-from broker.metadata.members import check_controller, check_recovery, deregister, give, hand_out, successors
+from broker.metadata.members import check_controller, check_recovery, deregister, give, hand_out, sign_off, successors
 from broker.metadata.picture import DUTIES, TOPIC
 from broker.metadata.rows import Extent, Opening, RangeRow
 from broker.metadata.topics import mark_unreferenced
@@ -118,6 +118,7 @@ def release(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
     all_ends = {uid: ends.get(uid, (epoch, end)) for uid, epoch, end in rows}
     closed = [uid for uid, (epoch, end) in all_ends.items() if _close(tx, uid, epoch, end, wal)]
     hand_out(tx, closed, successors(tx, {wal[0]}))
+    sign_off(tx, *wal)
     return set(closed)
 
 

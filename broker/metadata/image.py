@@ -38,6 +38,8 @@ class Broker:
     wal_url: str
     started_at_ms: int
     registered_at_ms: int
+    departed: bool
+    """Said goodbye and left nothing behind: it is not missed while it is not alive."""
 
 
 @dataclass(frozen=True, kw_only=True)

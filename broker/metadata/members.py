@@ -95,6 +95,12 @@ def deregister(tx: Tx, broker: int, epoch: int) -> None:
     tx.changed(DUTIES)
 
 
+def sign_off(tx: Tx, broker: int, epoch: int) -> None:
+    """Marks that nothing is expected of a broker that deregistered, unless it left a range open in its WAL."""
+    if not tx.one("SELECT 1 FROM epochs WHERE broker = ? AND end_ IS NULL", broker):
+        tx.run("INSERT OR REPLACE INTO departed VALUES (?, ?)", broker, epoch)
+
+
 def take_control(tx: Tx, me: int, my_epoch: int, from_broker: int) -> int | None:
     """Makes this broker the controller if `from_broker` still is; the new controller epoch, or None when it came
     late.

@@ -89,7 +89,8 @@ def _recoveries(tx: Tx) -> Mapping[int, Recovery]:
 def _brokers(tx: Tx) -> Mapping[int, Broker]:
     rows = tx.all(
         "SELECT id, epoch, listeners, http, zone, alive, cordoned, spot, version, host_id, wal_url,"
-        " started_at_ms, registered_at_ms FROM brokers"
+        " started_at_ms, registered_at_ms,"
+        " EXISTS(SELECT 1 FROM departed d WHERE d.broker = brokers.id AND d.epoch = brokers.epoch) FROM brokers"
     )
     return MappingProxyType({row[0]: _broker(*row) for row in rows})
 
@@ -108,6 +109,7 @@ def _broker(
     wal_url: str,
     started_at_ms: int,
     registered_at_ms: int,
+    departed: int,
 ) -> Broker:
     return Broker(
         id=id,
@@ -123,6 +125,7 @@ def _broker(
         wal_url=wal_url,
         started_at_ms=started_at_ms,
         registered_at_ms=registered_at_ms,
+        departed=bool(departed),
     )
 
 

@@ -5,6 +5,7 @@ epochs               laws 3 and 10: the (epoch, start) history, and while `end_`
                      still grow, with the WAL (broker, broker epoch) that alone may commit to it
 objects.state        prepared -> committed -> marked -> dead (law 8)
 recoveries           law 5: who replays which dead broker's WAL
+departed             brokers that said goodbye and owe nothing, with the epoch they had: the next registration voids it
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ MIGRATIONS: tuple[str, ...] = (
       leader_epoch INTEGER NOT NULL, metadata TEXT NOT NULL, committed_at_ms INTEGER NOT NULL,
       PRIMARY KEY(group_id, topic_id, partition)) WITHOUT ROWID;
     CREATE INDEX offsets_by_topic ON offsets(topic_id);
+    """,
+    """
+    CREATE TABLE departed(broker INTEGER PRIMARY KEY, epoch INTEGER NOT NULL);
     """,
 )
 

@@ -60,6 +60,10 @@ def write_cluster(page: Page, image: Image, broker_id: int) -> None:
     leads = image.controller == broker_id
     page.gauge("kafka_controller_active_count", "1 on the controller.", float(leads))
     page.gauge("kafka_broker_active_count", "Live brokers.", len(alive))
+    page.family("streampilot_registered_broker", "gauge", "1 alive, 0 missed; one that signed off is not listed.")
+    for broker in image.brokers.values():
+        if broker.alive or not broker.departed:
+            page.sample("streampilot_registered_broker", (("broker_id", str(broker.id)),), float(broker.alive))
     page.gauge("kafka_partition_count", "Partitions this broker owns, internal ones left out.", owned)
     page.gauge("kafka_topic_count", "Topics, internal ones left out.", topics)
     page.gauge("kafka_offline_partition_count", "Partitions nobody alive owns.", offline)

@@ -159,3 +159,8 @@ def broker_body(
             )
         lines.append(f'kafka_log_size{{topic="orders",partition="{partition}"}} {total}')
     return "\n".join(lines) + "\n"
+
+
+def registry_body(registered: dict[int, int]) -> str:
+    """Whom a bundled broker's metadata counts on; 0 where it is missed."""
+    return "".join(f'streampilot_registered_broker{{broker_id="{id}"}} {alive}\n' for id, alive in registered.items())

@@ -16,7 +16,7 @@ from agent.model.clock import HandClock
 from agent.store.samples import SampleStore
 from rules.errors import NoData
 from rules.views import VIEWS
-from tests.agent.collect.hand import HandAdmin, MetricsServer, broker_body
+from tests.agent.collect.hand import HandAdmin, MetricsServer, broker_body, registry_body
 
 
 class Bench:
@@ -32,6 +32,7 @@ class Bench:
         self.collector = Collector(watch, self.store, self.admin, clock=self.clock)
         self.source = StoreSource(self.store, "c")
         self.tick = 0
+        self.registered: dict[int, int] = {}
 
     def rounds(self, count: int, bytes_per_tick: int = 5000) -> Any:
         """Plays rounds, 5 s apart; the clock stays at the last one."""
@@ -40,7 +41,8 @@ class Bench:
             self.clock.wind(5)
             for broker, server in enumerate(self.servers):
                 led = [n for (_, n), leader in self.admin.leaders.items() if leader == broker]
-                server.say(broker_body(broker, self.tick, partitions=led, bytes_per_tick=bytes_per_tick))
+                body = broker_body(broker, self.tick, partitions=led, bytes_per_tick=bytes_per_tick)
+                server.say(body + registry_body(self.registered))
             for id in self.admin.ends:
                 self.admin.ends[id] += 50
             last = self.collector.round()
@@ -114,6 +116,38 @@ def test_a_target_that_is_down_is_a_gap_and_the_others_lose_nothing(bench: Bench
     assert bench.rows("source", "reason", "NOT up") == [("HTTP status 500",)]
     assert bench.rows("broker_load", "broker", "bytes_in_per_s IS NULL") == [("1",)]
     assert bench.rows("broker_load", "count(*)", "bytes_in_per_s = 1000") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("registered", "shown"),
+    [
+        ({0: 1, 1: 1}, [("0", True), ("1", True)]),
+        ({0: 1, 1: 1, 2: 0}, [("0", True), ("1", True), ("2", False)]),
+        ({}, [("0", True), ("1", True), ("2", False)]),
+    ],
+    ids=["it signed off", "it died", "a source that does not tell"],
+)
+def test_a_broker_that_signed_off_leaves_the_view_and_one_that_died_stays(
+    bench: Bench, registered: dict[int, int], shown: list[tuple[str, bool]]
+) -> None:
+    bench.registered = dict.fromkeys(range(3), 1) if registered else {}
+    bench.rounds(3)
+    assert bench.rows("broker", "broker, up") == [("0", True), ("1", True), ("2", True)]
+    bench.registered = registered
+    bench.servers[2].status = 500
+    bench.admin.nodes.pop()
+    bench.rounds(3)
+    assert bench.rows("broker", "broker, up") == shown
+
+
+def test_a_broker_that_signed_off_does_not_wait_for_its_last_answer_to_grow_old(bench: Bench) -> None:
+    bench.registered = dict.fromkeys(range(3), 1)
+    bench.rounds(3)
+    bench.registered = {0: 1, 1: 1}
+    bench.servers[2].status = 500
+    bench.admin.nodes.pop()
+    bench.rounds(1)
+    assert bench.rows("broker", "broker") == [("0",), ("1",)]
 
 
 def test_a_target_that_hangs_costs_only_its_own_samples(bench: Bench) -> None:

@@ -11,6 +11,8 @@ import pytest
 from broker.errors import DuplicateResource, KafkaError, NotLeaderOrFollower, UnknownTopicOrPartition
 from broker.metadata import NOBODY, Registration, commits, members
 from broker.metadata.rows import Extent
+from broker.telemetry.cluster import write_cluster
+from broker.telemetry.exposition import Page
 from broker.wal.holder import HeldByAnother
 
 
@@ -39,6 +41,36 @@ async def test_a_clean_stop_leaves_nothing_to_replay(cluster: Any, make_batch: A
     assert (await cluster.log(0)).log_end == 1
     assert not any("replay" in line for line in cluster.said)
     assert logs._wal.used_bytes == 0
+
+
+async def test_a_broker_that_stopped_cleanly_has_departed_until_it_registers_again(cluster: Any) -> None:
+    for broker in (0, 1, 2):
+        await cluster.start(broker)
+    await cluster.stop(1)
+    await cluster.crash(2)
+    metadata = cluster.metadata(0)
+    async with asyncio.timeout(5):
+        while True:
+            if not (await metadata.refresh()).brokers[2].alive:
+                break
+            await asyncio.sleep(0.02)
+    assert {b.id: (b.alive, b.departed) for b in metadata.image.brokers.values()} == {
+        0: (True, False),
+        1: (False, True),
+        2: (False, False),
+    }
+    assert registered(metadata.image) == ['{broker_id="0"} 1', '{broker_id="2"} 0']
+    await cluster.start(1)
+    await metadata.refresh()
+    assert registered(metadata.image) == ['{broker_id="0"} 1', '{broker_id="1"} 1', '{broker_id="2"} 0']
+
+
+def registered(image: Any) -> list[str]:
+    """What a scrape would say."""
+    page = Page()
+    write_cluster(page, image, 0)
+    name = "streampilot_registered_broker"
+    return [line.removeprefix(name) for line in page.text().splitlines() if line.startswith(name)]
 
 
 async def test_a_move_carries_producers_and_bumps_the_epoch(cluster: Any, make_batch: Any) -> None:
