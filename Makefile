@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SEED ?= 1
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help setup demo demo-seeds test check clients kill bench screens docs lock clean
 
@@ -37,6 +38,7 @@ check: $(STAMP) ## lint, types, import floors, docs in step, duplicate ids
 	@$(BIN)/python -m tests.docs_in_step
 
 clients: $(STAMP) ## confluent-kafka, aiokafka, kafka-python and kcat, 100,000 records each
+	@command -v kcat >/dev/null || { echo "installing kcat, a Debian package" >&2; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq kcat >/dev/null; }
 	@$(BIN)/python -m tests.clients.matrix
 
 kill: $(STAMP) ## kill -9 of a broker during production, twenty times
