@@ -118,9 +118,11 @@ def consume(arm: Arm, topic: str, load: Load) -> float:
                          "auto.offset.reset": "earliest", "fetch.message.max.bytes": 4 * MEBIBYTE})  # fmt: skip
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(load.partitions)])
     read, started = 0, time.perf_counter()
-    while read < load.total_bytes // MEBIBYTE * MEBIBYTE:
-        messages = consumer.consume(5000, timeout=10)
-        if not messages:
+    heard = started
+    while read < load.total_bytes:
+        messages = consumer.consume(500, timeout=0.2)
+        heard = time.perf_counter() if messages else heard
+        if time.perf_counter() - heard > 10:
             raise RuntimeError(f"{arm.name}: {read} of {load.total_bytes} bytes came, then nothing for 10 s")
         read += sum(len(message.value() or b"") for message in messages)
     took = time.perf_counter() - started
