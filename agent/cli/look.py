@@ -76,5 +76,9 @@ def findings_table(risks: list[dict[str, Any]]) -> str:
         for risk in sorted(risks, key=lambda risk: (risk["level"], risk["first_seen"]))
     ]
     text = table(("level", "rule", "resource", "state", "a month", "title"), lines, right="a month")
-    words = [f"{risk['id']}  {risk['resource']}\n  {risk['explanation']}" for risk in risks if risk["explanation"]]
+    words = [
+        f"{risk['level']} {risk['rule']}  {risk['resource']}  ({risk['id']})\n  {risk['explanation']}"
+        for risk in risks
+        if risk["explanation"]
+    ]
     return "\n".join([text, "", *words]) if words else text

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from agent.explain.explainer import Explainer, cost, headline, measured, name_of
+from agent.explain.busiest import busiest
+from agent.explain.explainer import Explainer, cost, headed, measured, name_of, sentence
 from agent.explain.snapshot import Answer, Snapshot
 from agent.explain.text import HOURS_A_MONTH, cell, clean, duration, listed, money, number, size, words
 from agent.model.codec import timestamp
@@ -17,8 +18,9 @@ from agent.model.finding import Risk
 from agent.model.resource import parts
 
 CAN_ANSWER = (
-    "I can answer: what is wrong; why is group G lagging; why is it slow; what does it cost; what would fix it; "
-    "why is rule R silent; tell me about broker, topic, group or client X."
+    "I can answer: what is wrong; why is group G lagging; why is it slow; which broker, topic or client "
+    "is the busiest; what does it cost; what would fix it; why is rule R silent; "
+    "tell me about broker, topic, group or client X."
 )
 _INTENTS = (
     ("silent", r"\b(silent|quiet|not fir\w+|no finding|nothing (happen\w*|said|found))\b"),
@@ -26,6 +28,7 @@ _INTENTS = (
     ("cost", r"\b(bill\w*|costs?|money|spen[dt]\w*|expensive|price\w*|dollars?|usd)\b"),
     ("lag", r"\b(lag\w*|behind|catch\w* up|not consum\w*)\b"),
     ("slow", r"\b(slow\w*|latenc\w*|p99|late)\b"),
+    ("busy", r"\b(bus(y|ier|iest)|hot(ter|test)?|load(ed)?|most (traffic|bytes|data)|traffic|throughput)\b"),
     ("health", r"\b(wrong|health\w*|problems?|status|broken|ok|okay|issues?|findings?|risks?|alerts?)\b"),
 )
 
@@ -67,6 +70,8 @@ def answer(question: str, snapshot: Snapshot, explainer: Explainer) -> Answer:
         _fix(draft, snapshot, named)
     elif intent == "silent":
         _silent(draft, snapshot, question)
+    elif intent == "busy":
+        _busy(draft, snapshot, explainer, question, named)
     elif named:
         _about(draft, snapshot, explainer, named)
     elif intent == "health":
@@ -104,7 +109,8 @@ def risks_about(snapshot: Snapshot, kind: str, name: str) -> list[Risk]:
 
 
 def _tell(draft: Draft, risk: Risk) -> None:
-    draft.say(f"{headline(risk)} {measured(risk.latest)} Money: {cost(risk.latest)}", risk_source(risk))
+    text = f"{sentence(risk)} {measured(risk.latest)} Money: {cost(risk.latest)}"
+    draft.say(headed(risk, text), risk_source(risk))
 
 
 def _health(draft: Draft, snapshot: Snapshot) -> None:
@@ -140,7 +146,7 @@ def _lag(draft: Draft, snapshot: Snapshot, explainer: Explainer, groups: list[st
             )
         about = risks_about(snapshot, "group", group)
         for risk in about:
-            draft.say(explainer.explain(risk), risk_source(risk))
+            draft.say(headed(risk, explainer.explain(risk)), risk_source(risk))
         if not about:
             draft.say("No rule says that this is wrong.")
 
@@ -194,6 +200,15 @@ def _slow(draft: Draft, snapshot: Snapshot) -> None:
     for risk in snapshot.risks:
         if risk.rule.startswith(("BAL", "CAP", "DUR", "AVL", "OBJ", "CLI")):
             _tell(draft, risk)
+
+
+def _busy(draft: Draft, snapshot: Snapshot, explainer: Explainer, question: str, named: list[tuple[str, str]]) -> None:
+    said = busiest(question, snapshot)
+    for text, view in said:
+        draft.say(text, view_source(view, snapshot))
+    if not said:
+        draft.say("No load is known: it takes two scrapes of the brokers' metrics.")
+    _about(draft, snapshot, explainer, named)
 
 
 def _fix(draft: Draft, snapshot: Snapshot, named: list[tuple[str, str]]) -> None:
@@ -254,7 +269,7 @@ def _about(draft: Draft, snapshot: Snapshot, explainer: Explainer, named: list[t
             draft.say(f"In all {size(total, '/s')} written.", view_source("partition_load", snapshot))
         about = risks_about(snapshot, kind, name)
         for risk in about:
-            draft.say(explainer.explain(risk), risk_source(risk))
+            draft.say(headed(risk, explainer.explain(risk)), risk_source(risk))
         if not about:
             draft.say(f"No rule says that anything is wrong with {kind} {clean(name)}.")
 

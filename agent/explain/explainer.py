@@ -30,10 +30,13 @@ class Explainer:
         self._pages = pages
 
     def explain(self, risk: Risk) -> str:
-        """Sections on a line each: what, the numbers, why, the money, what to do, how it could be wrong."""
+        """Sections on a line each: what, the numbers, why, the money, what to do, how it could be wrong.
+
+        Without level and rule: whoever shows it has them beside it, or puts them there with `headed`.
+        """
         page = self._pages.get(risk.rule)
         prose = page.prose if page is not None else {}
-        lines = [headline(risk), f"Seen: {measured(risk.latest)}"]
+        lines = [sentence(risk), f"Seen: {measured(risk.latest)}"]
         if facts := details(risk.latest):
             lines.append(f"Evidence: {facts}.")
         lines += [f"Why it matters: {paragraph(prose['Why it matters'])}"] if "Why it matters" in prose else []
@@ -51,8 +54,13 @@ def name_of(resource: str) -> str:
     return f"{kind} {clean('/'.join(names))}"
 
 
-def headline(risk: Risk) -> str:
-    return f"{risk.level} {risk.rule}: {clean(risk.title)}: {name_of(risk.resource)}."
+def sentence(risk: Risk) -> str:
+    return f"{clean(risk.title)}: {name_of(risk.resource)}."
+
+
+def headed(risk: Risk, text: str) -> str:
+    """`text` with level and rule before it, where nothing else says them."""
+    return f"{risk.level} {risk.rule}: {text}"
 
 
 def measured(finding: Finding) -> str:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from agent.explain.answers import risk_source
-from agent.explain.explainer import Explainer
+from agent.explain.explainer import Explainer, headed
 from agent.explain.snapshot import Answer, Snapshot
 from agent.explain.text import clean
 
@@ -37,7 +37,7 @@ class Pack:
 def make_pack(question: str, draft: Answer, snapshot: Snapshot, explainer: Explainer, *, redact: bool) -> Pack:
     """The deterministic answer with its sources first, then every open risk, cut at MOST_CHARACTERS."""
     lines = [draft.text, *(f"[{n}] {source}" for n, source in enumerate(draft.citations, 1))]
-    lines += [f"{explainer.explain(risk)}\n({risk_source(risk)})" for risk in snapshot.risks]
+    lines += [f"{headed(risk, explainer.explain(risk))}\n({risk_source(risk)})" for risk in snapshot.risks]
     text = "\n\n".join(lines)[:MOST_CHARACTERS]
     asked = clean(question, MOST_QUESTION_CHARACTERS)
     if not redact:

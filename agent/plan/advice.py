@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from agent.model.finding import Risk
@@ -9,12 +10,16 @@ from agent.model.plan import Refusal
 from agent.model.resource import parts
 from agent.plan.build import refused
 
+ZONE_IN_ID = re.compile(r"(?:^|[,;&])\s*(?:zone|automq_az|ws_az)\s*=\s*[^,;&\s]")
+"""A client id that names its zone already, as the brokers read it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
     reason: str
     """`{name}` is the last part of the resource."""
     text: str
+    """`{in_id}` is how to say the zone in a client id that does not say one yet."""
 
 
 ADVICE = {
@@ -42,8 +47,7 @@ ADVICE = {
     ),
     "NET-01": Advice(
         reason="where {name} runs is set in its own deployment, not in the cluster",
-        text="In the consumer's configuration, with the zone it runs in:\nclient.rack=<zone>\n"
-        "or, where the rack cannot be set, in its client id:\nclient.id={name},zone=<zone>\n"
+        text="In the consumer's configuration, with the zone it runs in:\nclient.rack=<zone>\n{in_id}"
         "Reading near also needs a broker that serves it: replica.selector.class="
         "org.apache.kafka.common.replica.RackAwareReplicaSelector on Apache Kafka.",
     ),
@@ -68,7 +72,9 @@ def advise(risk: Risk) -> Refusal:
     if known is None:
         reason = f"{risk.action or 'nothing'} is not an action that this agent plans: read the rule's page"
         return refused(risk, reason)
-    return refused(risk, known.reason.format(name=name), _text(risk, known.text.format(name=name)))
+    alternative = f"or, where the rack cannot be set, in its client id:\nclient.id={name},zone=<zone>\n"
+    in_id = "" if ZONE_IN_ID.search(name) else alternative
+    return refused(risk, known.reason.format(name=name), _text(risk, known.text.format(name=name, in_id=in_id)))
 
 
 def _text(risk: Risk, text: str) -> str:

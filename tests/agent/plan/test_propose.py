@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent.model.codec import from_json, to_json
 from agent.model.plan import Plan, Refusal
+from agent.model.resource import resource_id
 from agent.plan import PlanSettings, diff, propose, propose_all, state_from_views
 from tests.agent.plan.clusters import MIB, NOW, cluster, risk
 
@@ -172,6 +173,15 @@ def test_advice_is_text_and_nothing_is_executed(rule):
     answer = propose([risk(rule, "c/client/app")], cluster(TYPICAL), None, NOW)
     assert isinstance(answer, Refusal) and answer.advice and answer.rule == rule
     assert "{" not in answer.reason
+
+
+@pytest.mark.parametrize("name", ["reports,zone=c", "automq_az=c;app=reports", "reports&ws_az=use1-az2"])
+def test_a_client_that_says_its_zone_is_told_of_its_rack_only(name):
+    resource = resource_id("c", "client", name)
+    answer = propose([risk("NET-01", resource)], cluster(TYPICAL), None, NOW)
+    assert "client.rack=" in answer.advice and "client.id=" not in answer.advice
+    silent = propose([risk("NET-01", "c/client/reports-zone")], cluster(TYPICAL), None, NOW)
+    assert "client.id=reports-zone,zone=<zone>" in silent.advice
 
 
 def test_all_risks_get_an_answer_and_the_moves_come_first():
