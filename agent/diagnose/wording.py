@@ -88,8 +88,18 @@ def silence(page: RulePage, verdict: Verdict, hits: int, held_back: str | None =
         reason = f"nothing near; {len(verdict.rows)} looked at"
     else:
         numbers = f"{amount(nearest.observed)} {page.unit}, the limit is {amount(nearest.limit)}"
-        reason = f"nearest is {nearest.resource}: {numbers}"
+        reason = f"nearest is {nearest.resource}: {numbers}{_guard(page) if nearest.score >= 1 else ''}"
     return Silence(rule=page.id, reason=reason, nearest=nearest.resource, score=nearest.score)
+
+
+def _guard(page: RulePage) -> str:
+    """What to add when a resource is over the limit and the page still holds back: its floors, and where to read on."""
+    floors = [
+        f"{name} = {amount(float(threshold.value))}"
+        for name, threshold in page.thresholds.items()
+        if name.startswith("floor") and isinstance(threshold.value, int | float)
+    ]
+    return f"; a guard holds it back ({', '.join(floors) or 'see the page'}): streampilot rules show {page.id}"
 
 
 def amount(value: float) -> str:

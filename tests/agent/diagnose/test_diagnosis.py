@@ -21,6 +21,14 @@ def test_a_healthy_cluster_has_no_findings_and_a_reason_for_every_silence(tmp_pa
     assert "demo/broker/0: 1 times the mean, the limit is 1.25" in why(last, "BAL-01")
 
 
+def test_a_skew_below_the_floor_says_which_guard_keeps_it_silent(tmp_path):
+    cluster = Cluster(tmp_path)
+    cluster.load(0.8, 0.2, 0.2)
+    reason = why(cluster.after(300), "BAL-01")
+    assert "2 times the mean, the limit is 1.25; a guard holds it back (floor_bytes_per_s = 1,048,576)" in reason
+    assert reason.endswith("streampilot rules show BAL-01")
+
+
 def test_three_looks_open_a_risk_and_two_do_not(tmp_path):
     cluster = Cluster(tmp_path)
     cluster.after(60)
