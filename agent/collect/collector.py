@@ -22,6 +22,7 @@ from agent.collect.changes import Event, event_columns, group_events, topology_e
 from agent.collect.exposition import Limits
 from agent.collect.offsets import OffsetHistory
 from agent.collect.readings import admin_readings, restarts
+from agent.collect.remembered import remembered
 from agent.collect.scrape import Scrape, Scraper, Target
 from agent.collect.shapes import Group, Topology
 from agent.collect.snapshot import ADMIN, AdminLook, AdminReader, Configs
@@ -78,7 +79,7 @@ class Collector:
         self._admin = admin
         self._clock = clock
         self._memory = _Memory()
-        self._history = OffsetHistory()
+        self._history: OffsetHistory | None = None
         self._scrapers = [
             Scraper(target, watch.cluster, store, clock=clock, limits=watch.limits) for target in watch.targets
         ]
@@ -118,6 +119,8 @@ class Collector:
 
     def _keep(self, at: datetime, looked: AdminLook, scrapes: list[Scrape]) -> Round:
         cluster = self.watch.cluster
+        if self._history is None:
+            self._history = remembered(self._store, cluster, at)
         readings = admin_readings(self._store, cluster, at, looked, self._history)
         series = [readings[0], *(scrape.scraped.series for scrape in scrapes if scrape.scraped)]
         values = [readings[1], *(scrape.scraped.values for scrape in scrapes if scrape.scraped)]

@@ -208,6 +208,18 @@ def test_lag_is_told_in_records_in_seconds_and_as_a_share_of_the_retention(bench
     assert ahead[:2] == (0, 0.0)
 
 
+def test_lag_in_seconds_is_as_old_after_a_restart_of_the_agent(bench: Bench) -> None:
+    bench.admin.offsets["g"] = {("orders", 0): 100}
+    bench.rounds(40)
+    before = bench.rows("group_lag", "lag_s")
+    bench.collector.close()
+    bench.admin.gone = False
+    bench.collector = Collector(bench.collector.watch, bench.store, bench.admin, clock=bench.clock)
+    bench.rounds(1)
+    assert bench.rows("group_lag", "lag_s") == [(pytest.approx(before[0][0] + 5, abs=0.5),)]
+    assert before[0][0] > 180
+
+
 def test_clients_across_zones_are_known_and_unknown_zones_are_null(bench: Bench) -> None:
     bench.rounds(3)
     columns = "resource, bytes_per_s, cross_zone_bytes_per_s, client_zone, codec, batch_bytes_avg"
