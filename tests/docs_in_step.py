@@ -115,8 +115,18 @@ def addresses_and_machine_paths() -> Iterator[str]:
             yield f"{path.relative_to(ROOT)} holds a path of one machine: {found.group()}"
 
 
+def unexplained_config_keys() -> Iterator[str]:
+    from agent.loop.config import KEYS
+
+    page = (ROOT / "docs/config.md").read_text()
+    for table, keys in KEYS.items():
+        for key in keys:
+            if not re.search(rf"\b{key}\b", page):
+                yield f"docs/config.md does not explain {table}.{key}"
+
+
 CHECKS: tuple[Callable[[], Iterator[str]], ...] = (
-    stale_pages, broken_links, repeated_ids, missing_targets, addresses_and_machine_paths,
+    stale_pages, broken_links, repeated_ids, missing_targets, unexplained_config_keys, addresses_and_machine_paths,
 )  # fmt: skip
 
 

@@ -145,7 +145,7 @@ def load(path: str, environment: Mapping[str, str], flags: Mapping[str, Any]) ->
     try:
         return _build(tables, source)
     except (TypeError, AttributeError) as error:
-        raise Refused(f"{file}: a value has the wrong type: {error}", "compare it with docs/architecture.md") from error
+        raise Refused(f"{file}: a value has the wrong type: {error}", "compare it with docs/config.md") from error
 
 
 def _read(file: Path) -> dict[str, Any]:
