@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = [sys.executable, "-m", "agent.cli"]
@@ -155,3 +155,50 @@ def test_a_full_disk_stops_the_start_with_the_missing_bytes_named(tmp_path: Path
         "up", "--brokers", "1", "--dir", str(small / "c"), "--port", str(free_port()), "--no-agent", prefix=prefix
     )
     assert_one_clear_message(result, "No space left", str(small))
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs util-linux's unshare for a small tmpfs")
+def test_a_disk_that_fills_up_slows_producers_and_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    port = free_port()
+    script = f'mount -t tmpfs -o size=32m tmpfs {small} && exec "$@"'
+    command = [
+        *("unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *CLI, "broker", "--id", "1"),
+        *("--dir", str(small), "--wal-size", str(16 << 20), "--upload-interval", "1", "--no-bill"),
+        *("--listeners", f"PLAINTEXT://127.0.0.1:{port}", "--http", "127.0.0.1:0"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as broker:
+        try:
+            assert broker.stdout is not None
+            ready = broker.stdout.readline()
+            assert ready, broker.communicate(timeout=10)[1]
+            acknowledged = fill(f"127.0.0.1:{port}", "filling")
+            assert broker.poll() is None
+            assert 1 <= len(acknowledged) < RECORDS
+            assert consume(f"127.0.0.1:{port}", "filling", len(acknowledged)) == acknowledged
+        finally:
+            broker.send_signal(signal.SIGTERM)
+            narration = broker.communicate(timeout=30)[1]
+    assert "No space left" in narration
+    assert "Traceback" not in narration
+
+
+RECORDS = 400
+
+
+def fill(bootstrap: str, topic: str) -> list[bytes]:
+    """Writes 100 KB records for 10 s at most; those that were acknowledged, in order."""
+    acknowledged: list[bytes] = []
+
+    def delivered(error: object, message: Message) -> None:
+        if error is None:
+            acknowledged.append(message.value() or b"")
+
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True,
+                         "message.timeout.ms": 8000, "linger.ms": 0, "batch.num.messages": 1})  # fmt: skip
+    for number in range(RECORDS):
+        producer.produce(topic, number.to_bytes(4, "big") * 25_000, partition=0, on_delivery=delivered)
+        producer.poll(0.01)
+    producer.flush(10)
+    return acknowledged
