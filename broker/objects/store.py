@@ -259,8 +259,11 @@ def open_store(url: str, *, clock: Clock, rng: Rng) -> ObjectStore:
 async def claim(store: ObjectStore, cluster_id: str) -> None:
     """Claims the prefix for this cluster (law 8), and refuses a store that ignores conditions. BadStore otherwise."""
     key = "cluster-id"
-    with suppress(Exists):
-        await store.put(key, cluster_id.encode(), create=True)
+    try:
+        with suppress(Exists):
+            await store.put(key, cluster_id.encode(), create=True)
+    except Missing as error:
+        raise BadStore(f"{store.url}: there is no such bucket; create it, or correct --objects") from error
     owner = (await store.get(key)).decode(errors="replace")
     if owner != cluster_id:
         raise BadStore(f"{store.url} belongs to cluster {owner}, this is {cluster_id}: give another --objects prefix")

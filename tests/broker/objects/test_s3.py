@@ -41,3 +41,9 @@ async def test_keeps_its_promises_on_s3(store: ObjectStore) -> None:
     await store.delete("objects/00/a")
     with pytest.raises(Missing):
         await store.head("objects/00/a")
+
+
+async def test_a_bucket_that_is_not_there_is_named(store: ObjectStore) -> None:
+    elsewhere = open_store("s3://nowhere/prefix", clock=SystemClock(), rng=random.Random(1))
+    with pytest.raises(BadStore, match="s3://nowhere/prefix: there is no such bucket"):
+        await claim(elsewhere, "mine")
