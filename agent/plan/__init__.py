@@ -1,7 +1,6 @@
 """Findings in, a plan out. Pure: it reads a frozen picture of the cluster and touches nothing."""
 
 from agent.model.plan import Plan, Refusal
-from agent.plan.diff import diff
 from agent.plan.propose import propose, propose_all
 from agent.plan.settings import PlanSettings
 from agent.plan.state import ClusterState, Prices, state_from_views
@@ -12,7 +11,6 @@ __all__ = [
     "PlanSettings",
     "Prices",
     "Refusal",
-    "diff",
     "propose",
     "propose_all",
     "state_from_views",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.model.codec import from_json, to_json
 from agent.model.plan import Plan, Refusal
 from agent.model.resource import resource_id
-from agent.plan import PlanSettings, diff, propose, propose_all, state_from_views
+from agent.plan import PlanSettings, propose, propose_all, state_from_views
 from tests.agent.plan.clusters import MIB, NOW, cluster, risk
 
 HOT = risk("BAL-01", "c/broker/0")
@@ -205,11 +205,6 @@ def test_lowering_retention_is_marked_destructive_and_says_what_it_saves():
     (step,) = plan.steps
     assert step.step_class == "destructive" and plan.usd_per_month == 12.5
     assert "Destructive" in plan.risk
-
-
-def test_the_diff_shows_both_sides_with_bars():
-    text = diff(propose([HOT], cluster(TYPICAL), None, NOW))
-    assert "busiest over mean: 2.25 -> " in text and "█" in text and "orders-0" in text
 
 
 def test_the_state_is_read_from_the_canonical_views():
