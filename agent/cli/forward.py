@@ -34,10 +34,10 @@ def _tui(
     agent: Annotated[str, typer.Option(envvar="STREAMPILOT_AGENT", help="The agent's address.")] = "",
     token_file: Annotated[str, typer.Option(help="The token that approvals need (default: DIR/token).")] = "",
 ) -> int:
-    from agent.cli.remote import DEFAULT_AGENT, find_token
+    from agent.cli.remote import DEFAULT_AGENT, token_if_any
 
     address = agent or DEFAULT_AGENT
-    token = find_token(address, token_file, required=False)
+    token = token_if_any(address, token_file)
     return open_app("tui", ["--agent", address], {"STREAMPILOT_TOKEN": token} if token else {})
 
 

@@ -88,6 +88,16 @@ def find_token(address: str, token_file: str, *, required: bool) -> str:
     return _read(path)
 
 
+def token_if_any(address: str, token_file: str) -> str:
+    """For a screen that can also only read: the token where this user may read it, else nothing."""
+    try:
+        return find_token(address, token_file, required=True)
+    except Complaint:
+        if token_file:
+            raise
+        return ""
+
+
 def _announced(address: str) -> Path | None:
     import httpx
 
