@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from agent.model import amounts
+
 UNKNOWN = "–"
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -17,14 +19,7 @@ def rate(value: float | None) -> str:
 
 def size(value: float | None) -> str:
     """`12.3 MiB`."""
-    if value is None:
-        return UNKNOWN
-    amount = float(value)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(amount) < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
+    return UNKNOWN if value is None else amounts.size(value)
 
 
 def money(value: float | None) -> str:

@@ -39,14 +39,9 @@ def rate(value: float | None) -> str:
 
 def size(value: float | None) -> str:
     """`12.3 MiB`; a dash where it is not known."""
-    if value is None:
-        return "-"
-    amount = float(value)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(amount) < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
+    from agent.model import amounts
+
+    return "-" if value is None else amounts.size(value)
 
 
 def money(value: float | None) -> str:
