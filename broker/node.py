@@ -146,6 +146,7 @@ class Node:
             clock=self._clock,
             entropy=os.urandom,
             broker_id=self.config.id,
+            host_id=boot_id(),
             config=LogsConfig(
                 wal_url=self.config.wal,
                 wal_bytes=self.config.wal_bytes,

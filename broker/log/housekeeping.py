@@ -18,12 +18,13 @@ from broker.clock import Clock
 from broker.errors import KafkaError
 from broker.log.config import LogsConfig
 from broker.log.log import Log
-from broker.log.membership import Membership, Say
+from broker.log.membership import Membership
 from broker.log.reader import object_key
 from broker.metadata import commits
 from broker.metadata.rows import RangeRow
 from broker.metadata.store import Metadata
 from broker.objects.store import ObjectStore
+from broker.wal.kinds import Say
 
 STEP_S = 60.0
 PAUSE_S = 3600.0

@@ -20,10 +20,7 @@ from broker.metadata.database import MetadataUnavailable
 from broker.metadata.image import NOBODY, Broker, Image
 from broker.metadata.store import Metadata
 from broker.wal.base import WalError
-from broker.wal.disk import LOCK_FILE, directory_of
-from broker.wal.holder import is_free, is_running
-
-Say = Callable[[str], None]
+from broker.wal.kinds import Say, Site, Wals
 
 
 class Membership:
@@ -37,12 +34,12 @@ class Membership:
         *,
         broker_id: int,
         epoch: int,
-        host_id: str,
+        wals: Wals,
         say: Say,
         lost: Callable[[Exception], None],
     ) -> None:
         self._metadata, self._clock, self._config = metadata, clock, config
-        self._id, self._epoch, self._host_id = broker_id, epoch, host_id
+        self._id, self._epoch, self._wals = broker_id, epoch, wals
         self._say, self._lost = say, lost
         self._liveness = Liveness(config.session_s)
         self.controller_epoch: int | None = None
@@ -119,18 +116,14 @@ class Membership:
 
     def _runs(self, broker: Broker) -> bool:
         """Whether its process is seen to run on this host; False where it cannot be seen."""
-        if broker.host_id != self._host_id:
-            return False
         try:
-            return is_running(directory_of(broker.wal_url) / LOCK_FILE)
+            return self._wals.of(broker.wal_url).is_running(site(broker))
         except WalError:
             return False
 
     def _let_go(self, broker: Broker) -> bool:
-        if broker.host_id != self._host_id:
-            return False
         try:
-            return is_free(directory_of(broker.wal_url) / LOCK_FILE)
+            return self._wals.of(broker.wal_url).is_free(site(broker))
         except WalError:
             return False
 
@@ -194,3 +187,8 @@ class Membership:
         if self.controller_epoch is None:
             raise NotController(f"broker {self._id} is not the controller")
         return self.controller_epoch
+
+
+def site(broker: Broker) -> Site:
+    """Where that broker's WAL is."""
+    return Site(url=broker.wal_url, broker=broker.id, host_id=broker.host_id)

@@ -9,7 +9,7 @@ are void.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from broker.clock import Clock
 from broker.log.producers import Producers
@@ -17,19 +17,13 @@ from broker.log.reader import object_key
 from broker.log.uploader import build
 from broker.metadata import commits, members
 from broker.metadata.database import Tx
-from broker.metadata.image import Broker, Recovery
+from broker.metadata.image import Recovery
 from broker.metadata.rows import Extent, OpenRange
 from broker.metadata.store import Metadata
 from broker.objects.layout import Piece
 from broker.objects.store import ObjectStore
 from broker.records.batch import batches
-from broker.wal.base import Entry, WalError
-from broker.wal.disk import LOCK_FILE, RING_FILE, DiskWal, directory_of
-from broker.wal.holder import HeldByAnother, kill_if_stopped
-
-FENCE_WAIT_S = 0.1
-
-Say = Callable[[str], None]
+from broker.wal.base import Entry
 
 
 async def replay(
@@ -93,20 +87,3 @@ def salvage(
         if one.uid in pieces
     ]
     return extents, [(extent.uid, pieces[extent.uid]) for extent in extents]
-
-
-async def fence(dead: Broker, host_id: str, clock: Clock, entropy: Callable[[int], bytes], say: Say) -> DiskWal:
-    """The dead broker's WAL, locked and read. Waits for a holder to go, and kills one that is provably stopped."""
-    directory = directory_of(dead.wal_url)
-    if dead.host_id != host_id or not (directory / RING_FILE).exists():
-        raise WalError(
-            f"the WAL of broker {dead.id} ({dead.wal_url}) is not reachable from here:"
-            " its partitions stay offline until it is back, or until it is declared lost"
-        )
-    while True:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(None, DiskWal.take, directory, 0, entropy)
-        except HeldByAnother:
-            if (pid := kill_if_stopped(directory / LOCK_FILE)) is not None:
-                say(f"broker {dead.id} (pid {pid}) was stopped beyond its session: killed, lest it write again")
-            await clock.sleep(FENCE_WAIT_S)

@@ -5,6 +5,7 @@ epochs               laws 3 and 10: the (epoch, start) history, and while `end_`
                      still grow, with the WAL (broker, broker epoch) that alone may commit to it
 objects.state        prepared -> committed -> marked -> dead (law 8)
 recoveries           law 5: who replays which dead broker's WAL
+wal_trims            for WALs without a lock: below it a broker epoch's slots are not needed any more
 departed             brokers that said goodbye and owe nothing, with the epoch they had: the next registration voids it
 """
 
@@ -61,6 +62,11 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     """
     CREATE TABLE departed(broker INTEGER PRIMARY KEY, epoch INTEGER NOT NULL);
+    """,
+    """
+    CREATE TABLE wal_trims(
+      broker INTEGER NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY(broker, epoch))
+      WITHOUT ROWID;
     """,
 )
 

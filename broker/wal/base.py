@@ -54,11 +54,41 @@ class WalStats:
     errors: int = 0
 
 
+class Duties(Protocol):
+    """What the cluster's metadata knows of WALs, as the kinds need it; log/ has it from SQL."""
+
+    async def verify(self, broker: int, epoch: int) -> None:
+        """WalError unless that broker epoch is alive, by an autocommit read on the primary that began after the
+        call: the fence of kinds that have no lock.
+        """
+
+    async def trim_point(self, broker: int, epoch: int) -> int:
+        """The lowest sequence of that broker epoch's WAL that may still be needed; 0 when none was recorded."""
+
+    async def record_trim(self, broker: int, epoch: int, sequence: int) -> None:
+        """Raises the trim point, durably, before anything below it is deleted."""
+
+
 class Wal(Protocol):
-    """One broker's WAL, open for writing."""
+    """One broker's own WAL: locked or not, then started under the broker epoch that registration gave."""
 
     failed: asyncio.Future[WalError]
-    """Done when the WAL is lost: the broker must exit."""
+    """Done when the WAL is lost: the broker must exit. There from `start` on."""
+    recovered: Recovered
+    """What was found at opening, for kinds that can read before they know an epoch."""
+    stats: WalStats
+    on_group: Callable[[float], None]
+    """Told the seconds from the first byte written of each group to its acknowledgement."""
+
+    @property
+    def used_bytes(self) -> int:
+        """Written or queued, and not trimmed."""
+
+    async def read_back(self, epochs: Sequence[int]) -> Sequence[Entry]:
+        """What this broker's earlier lives under `epochs` left, behind their fences. After `start`."""
+
+    def start(self, epoch: int) -> None:
+        """Begins to write under `epoch`."""
 
     def append(self, entry: Entry, durable: Callable[[], None]) -> None:
         """Queues the entry, or raises WalFull before anything is recorded."""
@@ -69,5 +99,11 @@ class Wal(Protocol):
     async def trim(self, mark: int) -> None:
         """Forgets everything before `mark`; durable when it returns."""
 
+    async def forget_recovered(self) -> None:
+        """What was read back is in objects now, or void: its space may be used again."""
+
     async def close(self) -> None:
         """Writes what is queued and lets go of the fence."""
+
+    def abandon(self) -> None:
+        """Lets go without writing anything."""

@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,13 +54,11 @@ class DiskWal:
 
     failed: asyncio.Future[WalError]
 
-    on_group: Callable[[float], None] = staticmethod(lambda seconds: None)
-    """Told the seconds of each group's write and sync."""
-
     def __init__(self, lock: LifetimeLock, ring: Ring, recovered: Recovered) -> None:
         self._lock = lock
         self._ring = ring
         self.recovered = recovered
+        self.on_group: Callable[[float], None] = lambda seconds: None
         self.stats = WalStats(capacity_bytes=ring.capacity)
         self._queue: deque[_Append | _Trim | None] = deque()
         self._queued = threading.Condition()
@@ -83,6 +81,10 @@ class DiskWal:
         except WalError:
             lock.release()
             raise
+
+    async def read_back(self, epochs: Sequence[int]) -> Sequence[Entry]:
+        """Everything in the ring: `take` has read it, and the lock is the fence of all earlier epochs."""
+        return self.recovered.entries
 
     def start(self, epoch: int) -> None:
         """Begins to write blocks of `epoch`."""
@@ -123,6 +125,10 @@ class DiskWal:
         if self._thread.is_alive():
             self._put(None)
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        self.abandon()
+
+    async def let_go(self) -> None:
+        """`abandon`, for a recoverer that is done."""
         self.abandon()
 
     def abandon(self) -> None:

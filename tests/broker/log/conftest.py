@@ -53,6 +53,7 @@ class Cluster:
             clock=clock,
             entropy=os.urandom,
             broker_id=broker,
+            host_id="here",
             config=LogsConfig(wal_url=wal, **{**FAST, **config}),  # type: ignore[arg-type]
             say=self.said.append,
         )

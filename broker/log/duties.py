@@ -1,0 +1,24 @@
+"""What the WAL kinds need of the cluster's metadata, from SQL."""
+
+from __future__ import annotations
+
+from broker.metadata import trims
+from broker.metadata.store import Metadata
+from broker.wal.base import WalError
+
+
+class MetadataDuties:
+    """Each call is a transaction of its own."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+
+    async def verify(self, broker: int, epoch: int) -> None:
+        if not await self._metadata.read(lambda tx: trims.lives(tx, broker, epoch)):
+            raise WalError(f"broker {broker} with epoch {epoch} was declared dead, or its id runs elsewhere")
+
+    async def trim_point(self, broker: int, epoch: int) -> int:
+        return await self._metadata.read(lambda tx: trims.trim_point(tx, broker, epoch))
+
+    async def record_trim(self, broker: int, epoch: int, sequence: int) -> None:
+        await self._metadata.write(lambda tx: trims.record_trim(tx, broker, epoch, sequence))

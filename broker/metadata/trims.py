@@ -1,0 +1,35 @@
+"""What SQL knows of WALs that have no lock: which broker epochs live, and below what their slots are not needed."""
+
+from __future__ import annotations
+
+from broker.metadata.database import Tx
+
+
+def lives(tx: Tx, broker: int, epoch: int) -> bool:
+    """Whether that broker epoch is registered and was not declared dead."""
+    return tx.one("SELECT 1 FROM brokers WHERE id = ? AND epoch = ? AND alive = 1", broker, epoch) is not None
+
+
+def unfinished_epochs(tx: Tx, broker: int, up_to: int) -> list[int]:
+    """Epochs of a broker, none above `up_to`, that left a range open: those whose WAL a recovery must read."""
+    rows = tx.all(
+        "SELECT DISTINCT broker_epoch FROM epochs WHERE broker = ? AND broker_epoch <= ? AND end_ IS NULL"
+        " ORDER BY broker_epoch",
+        *(broker, up_to),
+    )
+    return [row[0] for row in rows]
+
+
+def trim_point(tx: Tx, broker: int, epoch: int) -> int:
+    row = tx.one("SELECT sequence FROM wal_trims WHERE broker = ? AND epoch = ?", broker, epoch)
+    return int(row[0]) if row else 0
+
+
+def record_trim(tx: Tx, broker: int, epoch: int, sequence: int) -> None:
+    """Raises it; a lower one changes nothing."""
+    tx.run(
+        "INSERT INTO wal_trims(broker, epoch, sequence) VALUES (?, ?, ?)"
+        " ON CONFLICT (broker, epoch) DO UPDATE SET sequence = excluded.sequence"
+        " WHERE excluded.sequence > wal_trims.sequence",
+        *(broker, epoch, sequence),
+    )

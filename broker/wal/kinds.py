@@ -1,0 +1,135 @@
+"""The WAL kinds, by URL: how a broker opens its own, how a recoverer takes a dead one's, and what this host can see of
+a holder.
+
+    file:///directory   local disk: a ring and a lifetime lock (disk.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from broker.clock import Clock
+from broker.ids import Entropy
+from broker.wal.base import Duties, Entry, Wal, WalError
+from broker.wal.disk import LOCK_FILE, RING_FILE, DiskWal, directory_of
+from broker.wal.holder import HeldByAnother, is_free, is_running, kill_if_stopped
+
+LOCK_POLL_S = 0.05
+FENCE_WAIT_S = 0.1
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Whose WAL, and where."""
+
+    url: str
+    broker: int
+    host_id: str
+    """The boot id of the host that the broker runs on, or ran on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seized:
+    """A dead broker's WAL behind its fence: what it holds, and how to let go of it."""
+
+    entries: Sequence[Entry]
+    release: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What the kinds need, handed in."""
+
+    clock: Clock
+    entropy: Entropy
+    duties: Duties
+    host_id: str
+    say: Say
+
+
+class Kind(Protocol):
+    """One kind of WAL, for the broker's own and for those of others."""
+
+    async def own(self, site: Site, capacity_bytes: int, patience_s: float) -> Wal:
+        """This broker's WAL, locked where there is a lock. HeldByAnother after `patience_s`, or WalError."""
+
+    async def seize(self, site: Site, epochs: Sequence[int]) -> Seized:
+        """Fences the WAL of a dead broker's epochs and reads it; waits for a holder to go. WalError when it cannot
+        be reached from here.
+        """
+
+    def is_free(self, site: Site) -> bool:
+        """Whether it can be seen from here, now, that nobody holds it."""
+
+    def is_running(self, site: Site) -> bool:
+        """Whether its holder is seen to be a running process."""
+
+
+class DiskKind:
+    """`file:///directory` on a local disk: the lifetime lock is the fence."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def own(self, site: Site, capacity_bytes: int, patience_s: float) -> Wal:
+        """Waits a little for the lock: a recoverer of this broker's earlier life gives it back when it is done."""
+        clock = self._tools.clock
+        patience = clock.monotonic() + patience_s
+        while True:
+            try:
+                return await self._take(directory_of(site.url), capacity_bytes)
+            except HeldByAnother:
+                if clock.monotonic() > patience:
+                    raise
+                await clock.sleep(LOCK_POLL_S)
+
+    async def seize(self, site: Site, epochs: Sequence[int]) -> Seized:
+        """Kills a holder that is provably stopped."""
+        directory = directory_of(site.url)
+        if site.host_id != self._tools.host_id or not (directory / RING_FILE).exists():
+            raise WalError(
+                f"the WAL of broker {site.broker} ({site.url}) is not reachable from here:"
+                " its partitions stay offline until it is back, or until it is declared lost"
+            )
+        while True:
+            try:
+                wal = await self._take(directory, 0)
+            except HeldByAnother:
+                if (pid := kill_if_stopped(directory / LOCK_FILE)) is not None:
+                    self._tools.say(
+                        f"broker {site.broker} (pid {pid}) was stopped beyond its session: killed, lest it write again"
+                    )
+                await self._tools.clock.sleep(FENCE_WAIT_S)
+            else:
+                return Seized(entries=wal.recovered.entries, release=wal.let_go)
+
+    async def _take(self, directory: Path, capacity_bytes: int) -> DiskWal:
+        return await asyncio.get_running_loop().run_in_executor(
+            None, DiskWal.take, directory, capacity_bytes, self._tools.entropy
+        )
+
+    def is_free(self, site: Site) -> bool:
+        return site.host_id == self._tools.host_id and is_free(directory_of(site.url) / LOCK_FILE)
+
+    def is_running(self, site: Site) -> bool:
+        return site.host_id == self._tools.host_id and is_running(directory_of(site.url) / LOCK_FILE)
+
+
+class Wals:
+    """Every kind this broker knows, by the URL's scheme."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._kinds: dict[str, Kind] = {"file": DiskKind(tools)}
+
+    def of(self, url: str) -> Kind:
+        """WalError for a kind this broker does not have."""
+        scheme = url.partition("://")[0]
+        if (kind := self._kinds.get(scheme)) is None:
+            raise WalError(f"WAL {url}: give {' or '.join(f'{known}://...' for known in self._kinds)}")
+        return kind
