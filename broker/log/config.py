@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MIB = 1024 * 1024
 
@@ -42,11 +42,21 @@ def _ignore(*_: object) -> None:
 
 
 @dataclass(kw_only=True)
+class CacheStats:
+    """One cache, kept up to date by whoever holds it."""
+
+    hits: int = 0
+    misses: int = 0
+    held_bytes: int = 0
+    limit_bytes: int = 0
+
+
+@dataclass(kw_only=True)
 class StorageStats:
     """What telemetry reads or is told; the event loop is the only writer."""
 
     on_operation: Callable[[str, str, float], None] = _ignore
-    """operation type (append_wal, upload, get), status (ok, error), seconds."""
+    """operation type (append_wal, upload, get, compact, move, drain, failover), status (ok, error), seconds."""
     on_upload_bytes: Callable[[int], None] = _ignore
     wal_capacity_bytes: int = 0
     wal_errors: int = 0
@@ -54,6 +64,29 @@ class StorageStats:
     upload_failures: int = 0
     failovers: int = 0
     moves: int = 0
+    drains: int = 0
+    recoveries_running: int = 0
+    """Recoveries this broker is at work on, its own at the start included."""
+    unreachable_wals: set[int] = field(default_factory=set)
+    """Dead brokers whose WAL this one should replay and cannot reach; their partitions stay offline, and that is said."""
+    tail: CacheStats = field(default_factory=CacheStats)
+    """The tail cache: a hit is a read that needed no object."""
+    block: CacheStats = field(default_factory=CacheStats)
+    """The block cache of catch-up readers."""
+    compactions: int = 0
+    """Runs, whatever they compacted."""
+    compaction_failures: int = 0
+    compaction_bytes_in: int = 0
+    compaction_bytes_out: int = 0
+    cleaned_records: int = 0
+    """Records that cleanup.policy=compact removed."""
+    limiter_waiting: dict[str, int] = field(default_factory=dict)
+    """Requests that wait for bandwidth, by class (tail, catch_up, compaction)."""
+    limiter_bytes: dict[str, int] = field(default_factory=dict)
+    """Bytes that were let through, by class."""
     live_objects: int = 0
-    """Controller only, like the next."""
+    """Controller only, like the next four."""
     live_object_bytes: int = 0
+    prepared_objects: int = 0
+    marked_objects: int = 0
+    swept_objects: int = 0

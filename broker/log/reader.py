@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from broker.errors import KafkaStorageError
+from broker.log.config import CacheStats
 from broker.log.times import NOTHING, first_at
 from broker.metadata import commits
 from broker.metadata.rows import RangeRow
@@ -31,13 +32,6 @@ RangesOf = Callable[[bool], Awaitable[list[RangeRow]]]
 def object_key(object_id: int) -> str:
     """Spread over 256 prefixes, so that no prefix of a bucket gets hot."""
     return f"objects/{object_id & 0xFF:02x}/{object_id:016x}"
-
-
-@dataclass(kw_only=True)
-class CacheStats:
-    hits: int = 0
-    misses: int = 0
-    held_bytes: int = 0
 
 
 @dataclass(kw_only=True)
