@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import signal
 import socket
@@ -45,21 +46,30 @@ class Brokers:
     def running(self) -> list[int]:
         return sorted(self._running)
 
-    def start(self, *brokers: int) -> None:
-        """Starts them (all, when none is named) and waits until each says that it serves."""
+    def start(self, *brokers: int, source: Path | None = None) -> None:
+        """Starts them (all, when none is named) and waits until each says that it serves.
+
+        `source` is a folder with the code to run; None stands for what is installed.
+        """
         for broker in brokers or tuple(self.ports):
-            self._running[broker] = self._spawn(broker)
+            self._running[broker] = self._spawn(broker, source)
         for broker in brokers or tuple(self.ports):
             self._await_ready(broker)
 
-    def _spawn(self, broker: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, broker: int, source: Path | None) -> subprocess.Popen[bytes]:
         command = [
             *(sys.executable, "-m", "broker.main", "--id", str(broker), "--cluster", "faults"),
             *("--dir", str(self.directory), "--listeners", f"PLAINTEXT://127.0.0.1:{self.ports[broker]}"),
             *("--http", "127.0.0.1:0", "--zone", "abc"[broker % 3], *self._flags),
         ]
         with (self.directory / f"broker-{broker}.err").open("ab") as narration:
-            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=narration)
+            return subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=narration,
+                cwd=source,
+                env={**os.environ, "PYTHONPATH": str(source)} if source is not None else None,
+            )
 
     def _await_ready(self, broker: int) -> None:
         process = self._running[broker]
@@ -77,20 +87,20 @@ class Brokers:
         process.wait()
         self._close(process)
 
-    def stop(self) -> list[int]:
-        """SIGTERM to all; their exit codes in order of id. One that hangs is killed."""
-        for process in self._running.values():
+    def stop(self, *brokers: int) -> list[int]:
+        """SIGTERM to them (all, when none is named); their exit codes in order of id. One that hangs is killed."""
+        leaving = {broker: self._running.pop(broker) for broker in sorted(brokers or self._running)}
+        for process in leaving.values():
             process.send_signal(signal.SIGTERM)
         codes = []
         deadline = time.monotonic() + 20
-        for _, process in sorted(self._running.items()):
+        for process in leaving.values():
             try:
                 codes.append(process.wait(max(deadline - time.monotonic(), 0.1)))
             except subprocess.TimeoutExpired:
                 process.kill()
                 codes.append(process.wait())
             self._close(process)
-        self._running.clear()
         return codes
 
     def _close(self, process: subprocess.Popen[bytes]) -> None:
