@@ -237,16 +237,19 @@ class Log:
         pieces = self._tail.pending(self.committed_end, self.high_watermark)
         if not pieces:
             return [], None
-        extent = Extent(
+        return pieces, self.extent(pieces)
+
+    def extent(self, pieces: Sequence[Piece]) -> Extent:
+        """What these durable pieces, contiguous, would be as one partition's share of an object."""
+        return Extent(
             uid=self.uid,
             epoch=self.epoch,
-            start=self.committed_end,
+            start=pieces[0].base_offset,
             end=pieces[-1].end_offset,
             size_bytes=sum(len(piece.data) for piece in pieces),
             max_timestamp_ms=max(piece.max_timestamp_ms for piece in pieces),
             producers=self.producers.snapshot(pieces[-1].end_offset),
         )
-        return pieces, extent
 
     def committed(self, extent: Extent, object_id: int) -> None:
         """An upload of ours is visible."""

@@ -2,15 +2,17 @@
 
 1. The pieces are taken at one instant together with a WAL mark; when every object of that instant is committed, the WAL
    is trimmed to the mark. Whatever was refused is void (law 3), so it does not hold the trim back.
-2. A commit whose answer was lost is asked again with the same object id, which is harmless.
-3. A handover is an upload whose last transaction also changes the owners (law 3); before it the bulk is uploaded while
+2. Objects of one round go up side by side, a bounded number of bounded size, so that a store that was away is caught up
+   with fast; they are committed in order, because a range grows at its end only.
+3. A commit whose answer was lost is asked again with the same object id, which is harmless.
+4. A handover is an upload whose last transaction also changes the owners (law 3); before it the bulk is uploaded while
    appends go on, so that the gap a producer sees is one small upload.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -29,6 +31,9 @@ from broker.wal.base import Wal
 
 COMMIT_TRIES = 50
 COMMIT_WAIT_S = 0.2
+LARGEST_OBJECT_BYTES = 32 * 1024 * 1024
+"""More of one partition goes into several objects: an object is copied whole while it is built."""
+UPLOADS_IN_FLIGHT = 4
 WARM_BYTES = 256 * 1024
 """Above this a handover uploads once before it stops appends."""
 
@@ -43,6 +48,15 @@ class Part:
     log: Log
     pieces: Sequence[Piece]
     extent: Extent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uploaded:
+    """An object that is in the store and not committed yet."""
+
+    object_id: int
+    size_bytes: int
+    seconds: float
 
 
 class Uploader:
@@ -98,39 +112,48 @@ class Uploader:
         return closed
 
     async def _upload(self, parts: Sequence[Part], closing: Closing | None = None) -> set[int]:
-        large = [[part] for part in parts if part.extent.size_bytes > self._config.own_object_bytes]
-        small = [part for part in parts if part.extent.size_bytes <= self._config.own_object_bytes]
-        groups = [*large, small] if small else large
+        groups = grouped(parts, self._config.own_object_bytes)
+        places = asyncio.Semaphore(UPLOADS_IN_FLIGHT)
+        puts = [asyncio.ensure_future(self._put(group, places)) for group in groups]
         closed: set[int] = set()
-        for number, group in enumerate(groups):
-            closed = await self._upload_object(group, closing if number == len(groups) - 1 else None)
+        try:
+            for number, (group, put) in enumerate(zip(groups, puts, strict=True)):
+                closed = await self._upload_object(group, put, closing if number == len(groups) - 1 else None)
+        finally:
+            for put in puts:
+                put.cancel()
+            await asyncio.gather(*puts, return_exceptions=True)
         if not groups and closing is not None:
             closed = await self._repeat(lambda: self._metadata.write(closing))
         return closed
 
-    async def _upload_object(self, parts: Sequence[Part], closing: Closing | None) -> set[int]:
+    async def _upload_object(
+        self, parts: Sequence[Part], put: Awaitable[Uploaded], closing: Closing | None
+    ) -> set[int]:
         begun = self._clock.monotonic()
         try:
-            object_id, size = await self._put(parts)
-            refused, closed = await self._commit(object_id, size, parts, closing)
+            done = await put
+            refused, closed = await self._commit(done.object_id, done.size_bytes, parts, closing)
         except KafkaStorageError:
             self._stats.upload_failures += 1
             self._stats.on_operation("upload", "error", self._clock.monotonic() - begun)
             raise
         for part in parts:
             if part.log.uid not in refused:
-                part.log.committed(part.extent, object_id)
+                part.log.committed(part.extent, done.object_id)
         self._stats.uploads += 1
-        self._stats.on_upload_bytes(size)
-        self._stats.on_operation("upload", "ok", self._clock.monotonic() - begun)
+        self._stats.on_upload_bytes(done.size_bytes)
+        self._stats.on_operation("upload", "ok", done.seconds)
         return closed
 
-    async def _put(self, parts: Sequence[Part]) -> tuple[int, int]:
-        now_ms = self._clock.wall_ms()
-        object_id = await self._metadata.write(lambda tx: commits.prepare(tx, self._owner[0], now_ms))
-        data = await asyncio.get_running_loop().run_in_executor(None, build, [(p.log.uid, p.pieces) for p in parts])
-        await self._store.put(object_key(object_id), data)
-        return object_id, len(data)
+    async def _put(self, parts: Sequence[Part], places: asyncio.Semaphore) -> Uploaded:
+        async with places:
+            begun = self._clock.monotonic()
+            now_ms = self._clock.wall_ms()
+            object_id = await self._metadata.write(lambda tx: commits.prepare(tx, self._owner[0], now_ms))
+            data = await asyncio.get_running_loop().run_in_executor(None, build, [(p.log.uid, p.pieces) for p in parts])
+            await self._store.put(object_key(object_id), data)
+            return Uploaded(object_id=object_id, size_bytes=len(data), seconds=self._clock.monotonic() - begun)
 
     async def _commit(
         self, object_id: int, size: int, parts: Sequence[Part], closing: Closing | None
@@ -154,13 +177,43 @@ class Uploader:
 
 
 def gather(logs: Sequence[Log]) -> list[Part]:
-    """What each log has ready, at this instant."""
+    """What each log has ready, at this instant; more than an object may hold comes as several parts, in order."""
     parts = []
     for log in logs:
         pieces, extent = log.pending()
-        if extent is not None:
+        if extent is None:
+            continue
+        if extent.size_bytes <= LARGEST_OBJECT_BYTES:
             parts.append(Part(log=log, pieces=pieces, extent=extent))
+            continue
+        parts += [Part(log=log, pieces=some, extent=log.extent(some)) for some in _runs(pieces)]
     return parts
+
+
+def _runs(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+    first = size = 0
+    for number, piece in enumerate(pieces):
+        if number > first and size + len(piece.data) > LARGEST_OBJECT_BYTES:
+            yield pieces[first:number]
+            first, size = number, 0
+        size += len(piece.data)
+    yield pieces[first:]
+
+
+def grouped(parts: Sequence[Part], own_object_bytes: int) -> list[list[Part]]:
+    """Which parts share an object: large ones have one each, small ones fill one after the other."""
+    groups = [[part] for part in parts if part.extent.size_bytes > own_object_bytes]
+    shared: list[Part] = []
+    size = 0
+    for part in parts:
+        if part.extent.size_bytes > own_object_bytes:
+            continue
+        if shared and size + part.extent.size_bytes > LARGEST_OBJECT_BYTES:
+            groups.append(shared)
+            shared, size = [], 0
+        shared.append(part)
+        size += part.extent.size_bytes
+    return [*groups, shared] if shared else groups
 
 
 def build(parts: Sequence[tuple[int, Sequence[Piece]]]) -> bytes:
