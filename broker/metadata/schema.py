@@ -6,6 +6,10 @@ epochs               laws 3 and 10: the (epoch, start) history, and while `end_`
 objects.state        prepared -> committed -> marked -> dead (law 8)
 recoveries           law 5: who replays which dead broker's WAL
 wal_trims            for WALs without a lock: below it a broker epoch's slots are not needed any more
+objects.level        0 as uploaded, 1.. as often as it was merged and is still shared, 100 of one partition alone
+leases               duties of compaction: who works on what until when (law 4: it decides when, never whether)
+rewrites             partitions whose ranges were replaced, numbered upwards, so that owners look again
+cleaned              cleanup.policy=compact: below it no key has an older record
 departed             brokers that said goodbye and owe nothing, with the epoch they had: the next registration voids it
 """
 
@@ -67,6 +71,18 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE wal_trims(
       broker INTEGER NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY(broker, epoch))
       WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE objects ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX objects_by_level ON objects(level, broker);
+    CREATE TABLE leases(
+      name TEXT PRIMARY KEY, holder INTEGER NOT NULL, holder_epoch INTEGER NOT NULL, epoch INTEGER NOT NULL,
+      expires_at_ms INTEGER NOT NULL);
+    CREATE TABLE rewrites(uid INTEGER PRIMARY KEY, number INTEGER NOT NULL);
+    CREATE INDEX rewrites_by_number ON rewrites(number);
+    CREATE TABLE rewrite_count(number INTEGER NOT NULL);
+    INSERT INTO rewrite_count VALUES (0);
+    CREATE TABLE cleaned(uid INTEGER PRIMARY KEY, up_to INTEGER NOT NULL, at_ms INTEGER NOT NULL);
     """,
 )
 
