@@ -15,6 +15,9 @@ from uuid import UUID
 NOBODY = -1
 """The owner of a partition that no broker leads."""
 
+PEER_LISTENER = "__peers"
+"""The name under which a registration carries the inter-broker listener; no listener for clients may have it."""
+
 CONSUMER_OFFSETS = "__consumer_offsets"
 """The internal topic whose partitions' owners are the group coordinators; it carries no records."""
 
@@ -25,7 +28,9 @@ class Broker:
     epoch: int
     """Given by the metadata store at each registration; it never repeats."""
     listeners: Mapping[str, tuple[str, int]]
-    """Listener name to the advertised host and port."""
+    """Client listener's name to the advertised host and port."""
+    peer_address: tuple[str, int] | None = None
+    """Where other brokers reach it; clients are never told."""
     http: str
     zone: str | None
     alive: bool
@@ -53,6 +58,9 @@ class Partition:
     epoch: int
     """The leader epoch."""
     replicas: tuple[int, ...]
+    """The preferred owner first. An owner that is none of the stored replicas (after a failover) stands last: clients
+    and tools expect a leader among them.
+    """
     isr: tuple[int, ...]
     target: tuple[int, ...] | None
     """Where a reassignment under way is going."""

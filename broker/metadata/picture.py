@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from broker.metadata.database import Tx
-from broker.metadata.image import Broker, Image, Partition, Recovery, Topic
+from broker.metadata.image import NOBODY, PEER_LISTENER, Broker, Image, Partition, Recovery, Topic
 from broker.metadata.rows import Beat
 
 TOPIC, BROKERS, CONFIGS, DUTIES = "topic", "brokers", "configs", "duties"
@@ -111,10 +111,12 @@ def _broker(
     registered_at_ms: int,
     departed: int,
 ) -> Broker:
+    found: dict[str, tuple[str, int]] = {name: (host, port) for name, (host, port) in json.loads(listeners).items()}
     return Broker(
         id=id,
         epoch=epoch,
-        listeners=MappingProxyType({name: (host, port) for name, (host, port) in json.loads(listeners).items()}),
+        listeners=MappingProxyType({name: address for name, address in found.items() if name != PEER_LISTENER}),
+        peer_address=found.get(PEER_LISTENER),
         http=http,
         zone=zone,
         alive=bool(alive),
@@ -158,6 +160,8 @@ def _topics(tx: Tx, brokers: Mapping[int, Broker], configs: Configs, only: set[U
     sql = "SELECT topic_id, uid, idx, owner, epoch, replicas, target FROM partitions"
     for topic_id, uid, index, owner, epoch, replicas, target in _select(tx, sql, "topic_id", only, "ORDER BY idx"):
         ids = tuple(json.loads(replicas))
+        if owner != NOBODY and owner not in ids:
+            ids = (*ids, owner)
         partition = Partition(
             uid=uid,
             topic_id=UUID(bytes=topic_id),
@@ -166,7 +170,7 @@ def _topics(tx: Tx, brokers: Mapping[int, Broker], configs: Configs, only: set[U
             owner=owner,
             epoch=epoch,
             replicas=ids,
-            isr=_isr(ids, owner, brokers),
+            isr=_isr(ids, brokers),
             target=tuple(json.loads(target)) if target else None,
         )
         partitions.setdefault(topic_id, []).append(partition)
@@ -188,14 +192,13 @@ def _select(tx: Tx, sql: str, column: str, only: set[UUID] | None, order: str = 
     return [row for key in only for row in tx.all(f"{sql} WHERE {column} = ? {order}", key.bytes)]
 
 
-def _isr(replicas: tuple[int, ...], owner: int, brokers: Mapping[int, Broker]) -> tuple[int, ...]:
-    """The live replicas; a leader that is none of them (after a failover) counts too, since the data is with it."""
-    live = tuple(i for i in replicas if i in brokers and brokers[i].alive)
-    return live if owner in live or owner not in brokers or not brokers[owner].alive else (owner, *live)
+def _isr(replicas: tuple[int, ...], brokers: Mapping[int, Broker]) -> tuple[int, ...]:
+    """The live replicas, a leader from outside among them: the data is with it."""
+    return tuple(i for i in replicas if i in brokers and brokers[i].alive)
 
 
 def _with_live_isr(topic: Topic, brokers: Mapping[int, Broker]) -> Topic:
     partitions = tuple(
-        p if (isr := _isr(p.replicas, p.owner, brokers)) == p.isr else replace(p, isr=isr) for p in topic.partitions
+        p if (isr := _isr(p.replicas, brokers)) == p.isr else replace(p, isr=isr) for p in topic.partitions
     )
     return topic if partitions == topic.partitions else replace(topic, partitions=partitions)

@@ -10,6 +10,7 @@ objects.level        0 as uploaded, 1.. as often as it was merged and is still s
 leases               duties of compaction: who works on what until when (law 4: it decides when, never whether)
 rewrites             partitions whose ranges were replaced, numbered upwards, so that owners look again
 cleaned              cleanup.policy=compact: below it no key has an older record
+secrets              what brokers prove to each other that they know; never shown to anybody else
 departed             brokers that said goodbye and owe nothing, with the epoch they had: the next registration voids it
 """
 
@@ -83,6 +84,9 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE rewrite_count(number INTEGER NOT NULL);
     INSERT INTO rewrite_count VALUES (0);
     CREATE TABLE cleaned(uid INTEGER PRIMARY KEY, up_to INTEGER NOT NULL, at_ms INTEGER NOT NULL);
+    """,
+    """
+    CREATE TABLE secrets(name TEXT PRIMARY KEY, value BLOB NOT NULL);
     """,
 )
 

@@ -1,0 +1,61 @@
+"""The bytes between brokers. Kafka's frame and request header (a null client id), with API keys Kafka does not use:
+
+    request   int32 size | int16 key | int16 version | int32 correlation | int16 -1 | body
+    answer    int32 size | int32 correlation | int16 error | body
+
+    HELLO  v0  int32 broker, 16 bytes nonce        ->  16 bytes nonce, 32 bytes proof
+    PROVE  v0  32 bytes proof                      ->  nothing
+    LOOK   v0  int64 version, [int64 uid]          ->  int64 version seen, [int64 uid that is open]
+
+Both sides prove that they know the cluster's secret, and the secret itself is never sent: a proof is the HMAC-SHA256
+of the role and both nonces. Key and version are checked one by one, so that versions N and N-1 of the broker can talk;
+what one does not know is answered with UNSUPPORTED_VERSION.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Collection
+
+from broker.errors import MalformedFrame
+from broker.wire.cursor import I16, I32, I64, Cursor
+
+HELLO, PROVE, LOOK = 30_000, 30_001, 30_002
+NONCE_BYTES, PROOF_BYTES = 16, 32
+MAX_FRAME_BYTES = 1024 * 1024
+_NO_CLIENT_ID = I16.pack(-1)
+_LEAST_BYTES = 6
+"""An answer without body."""
+
+
+def proof(secret: bytes, role: bytes, asker_nonce: bytes, answerer_nonce: bytes) -> bytes:
+    """What only a holder of the secret can say about this pair of nonces, in this role."""
+    return hmac.digest(secret, role + asker_nonce + answerer_nonce, "sha256")
+
+
+def request(key: int, version: int, correlation: int, body: bytes) -> bytes:
+    head = I16.pack(key) + I16.pack(version) + I32.pack(correlation) + _NO_CLIENT_ID
+    return I32.pack(len(head) + len(body)) + head + body
+
+
+def answer(correlation: int, error: int, body: bytes) -> bytes:
+    return I32.pack(_LEAST_BYTES + len(body)) + I32.pack(correlation) + I16.pack(error) + body
+
+
+async def read_frame(reader: asyncio.StreamReader) -> memoryview:
+    """The next frame. MalformedFrame for an impossible size, IncompleteReadError at the end."""
+    size = Cursor(memoryview(await reader.readexactly(4))).int32()
+    if not _LEAST_BYTES <= size <= MAX_FRAME_BYTES:
+        raise MalformedFrame(f"a frame of {size} bytes between brokers; {_LEAST_BYTES} to {MAX_FRAME_BYTES} are sent")
+    return memoryview(await reader.readexactly(size))
+
+
+def look(version: int, uids: Collection[int]) -> bytes:
+    """The body of LOOK, asked or answered."""
+    return I64.pack(version) + I32.pack(len(uids)) + b"".join(I64.pack(uid) for uid in uids)
+
+
+def read_look(cursor: Cursor) -> tuple[int, list[int]]:
+    version = cursor.int64()
+    return version, [cursor.int64() for _ in range(cursor.count(8))]
