@@ -17,6 +17,7 @@ from broker.configs import of_broker
 from broker.errors import InvalidConfig
 from broker.groups.settings import GroupSettings
 from broker.telemetry.zones import Networks, parse_zones
+from broker.wal.kinds import BESIDE_OBJECTS
 
 _LISTENER = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)://(?P<host>\[[^\]]*\]|[^:/]*):(?P<port>\d+)$")
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?$")
@@ -100,7 +101,7 @@ def _flags() -> argparse.ArgumentParser:
     add("--dir", type=Path, required=True, help="where WAL, objects, metadata and bill are by default")
     add("--cluster", default="streampilot", help="the cluster's name, in metrics and bill")
     add("--objects", help="object store: file:///dir or s3://bucket/prefix (default DIR/objects)")
-    add("--wal", help="write-ahead log: file:///dir (default DIR/wal/ID)")
+    add("--wal", help="write-ahead log: file:///dir, objects:// or s3://bucket/prefix (default DIR/wal/ID)")
     add("--metadata", help="metadata store: sqlite:///file (default DIR/metadata.db)")
     add("--listeners", default="PLAINTEXT://127.0.0.1:9092", help="NAME://HOST:PORT, comma-separated; port 0: any")
     add("--advertised-listeners", default="", help="what clients are told, where it differs")
@@ -142,7 +143,7 @@ def _config(given: argparse.Namespace) -> Config:
         dir=directory,
         cluster=given.cluster,
         objects=_url("--objects", given.objects, ("file", "s3", "memory"), f"file://{directory / 'objects'}"),
-        wal=_url("--wal", given.wal, ("file",), f"file://{directory / 'wal' / str(given.id)}"),
+        wal=_wal_url(given.wal, f"file://{directory / 'wal' / str(given.id)}"),
         metadata=_url("--metadata", given.metadata, ("sqlite",), f"sqlite://{directory / 'metadata.db'}"),
         listeners=listeners,
         advertised=advertised,
@@ -191,6 +192,14 @@ def _url(flag: str, text: str | None, schemes: Sequence[str], default: str) -> s
     if not separator or scheme not in schemes or not rest:
         raise ValueError(f"{flag} {text}: write {' or '.join(f'{known}://...' for known in schemes)}")
     return text
+
+
+def _wal_url(text: str | None, default: str) -> str:
+    if text == BESIDE_OBJECTS:
+        return text
+    if text is not None and text.startswith(BESIDE_OBJECTS):
+        raise ValueError(f"--wal {text}: write {BESIDE_OBJECTS} alone, for the store of --objects, or s3://bucket/prefix")
+    return _url("--wal", text, ("file", "s3", "objects"), default)
 
 
 def _zones(text: str) -> Networks:

@@ -41,6 +41,7 @@ from broker.telemetry.page import Identity, Metrics
 from broker.telemetry.storage import StorageTimes
 from broker.wal.holder import boot_id
 
+from broker.wal.kinds import BESIDE_OBJECTS
 _STOP_S = 6.0
 """For handing over and uploading; what is not done by then stays in the WAL, and nothing is lost."""
 _LAST_BILL_S = 3.0
@@ -74,6 +75,7 @@ class Node:
         self._biller: Biller | None = None
         self._listeners: dict[str, tuple[str, int]] = {}
 
+        self._wal_stores: dict[str, ObjectStore] = {}
     async def start(self) -> Address:
         """Serves when it returns. CannotStart, or an error of the part that could not."""
         config = self.config
@@ -141,10 +143,20 @@ class Node:
 
     def _make_logs(self, store: ObjectStore) -> Logs:
         logs = Logs(
+    def _wal_store(self, url: str) -> ObjectStore:
+        """The store of a WAL URL: the objects' own, or another that is metered and billed with it."""
+        if url == BESIDE_OBJECTS:
+            return self._store
+        if url not in self._wal_stores:
+            self._wal_stores[url] = open_store(url, clock=self._clock, rng=random.Random())
+            self._wal_stores[url].meter = self._store.meter
+        return self._wal_stores[url]
+
             self._metadata,
             store,
             clock=self._clock,
             entropy=os.urandom,
+            wal_store=self._wal_store,
             broker_id=self.config.id,
             host_id=boot_id(),
             config=LogsConfig(
@@ -216,7 +228,7 @@ class Node:
             instance_type=self.config.instance_type,
             spot=self.config.spot,
             store=self.config.objects,
-            volume_bytes=self._logs.stats.wal_capacity_bytes,
+            volume_bytes=self._logs.stats.wal_capacity_bytes if self.config.wal.startswith("file:") else 0,
         )
         return Biller(
             directory=self.config.dir / "bill",

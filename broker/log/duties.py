@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from broker.metadata import trims
 from broker.metadata.store import Metadata
-from broker.wal.base import WalError
+from broker.wal.base import SlotNeeds, WalError
 
 
 class MetadataDuties:
@@ -22,3 +22,10 @@ class MetadataDuties:
 
     async def record_trim(self, broker: int, epoch: int, sequence: int) -> None:
         await self._metadata.write(lambda tx: trims.record_trim(tx, broker, epoch, sequence))
+
+    async def slots_needed(self) -> SlotNeeds:
+        newest, needed_from = await self._metadata.read(trims.needed)
+        return SlotNeeds(newest_epoch=newest, needed_from=needed_from)
+
+    async def heart(self, broker: int) -> tuple[int, int] | None:
+        return await self._metadata.read(lambda tx: trims.heart(tx, broker))

@@ -9,7 +9,7 @@ stop()   uploads everything, gives it to others (or to nobody), deregisters, let
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from uuid import UUID
 
 from broker.clock import Clock
@@ -26,6 +26,7 @@ from broker.log.failover import Failover
 from broker.log.housekeeping import Housekeeping
 from broker.log.log import Log
 from broker.log.membership import Membership
+from broker.log.neighbours import Neighbours
 from broker.log.ownership import Ownership, not_leader
 from broker.log.reader import ObjectReader
 from broker.log.recovery import replay
@@ -36,6 +37,7 @@ from broker.metadata.image import Recovery
 from broker.metadata.rows import Registration
 from broker.metadata.store import Metadata
 from broker.objects.store import ObjectStore, claim
+from broker.peers.client import Peers
 from broker.wal.base import Wal, WalError
 from broker.wal.kinds import Say, Site, Tools, Wals
 
@@ -51,26 +53,38 @@ class Logs:
         metadata: Metadata,
         store: ObjectStore,
         *,
+        wal_store: Callable[[str], ObjectStore],
         clock: Clock,
         entropy: Entropy,
         broker_id: int,
         host_id: str,
         config: LogsConfig,
         say: Say,
+        peers: Peers | None = None,
     ) -> None:
+        """`wal_store` gives the store of a WAL URL, for WALs that lie in one."""
         self.stats = StorageStats()
         self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Done when the broker must exit at once: its WAL failed, or the others declared it dead."""
         self._metadata, self._store, self._clock = metadata, store, clock
         self._id, self._host_id, self._config, self._say = broker_id, host_id, config, say
         self._wals = Wals(
-            Tools(clock=clock, entropy=entropy, duties=MetadataDuties(metadata), host_id=host_id, say=say)
+            Tools(
+                clock=clock,
+                entropy=entropy,
+                duties=MetadataDuties(metadata),
+                host_id=host_id,
+                say=say,
+                cluster_id=metadata.image.cluster_id,
+                store=wal_store,
+            )
         )
         self._budget = TailBudget(limit_bytes=config.tail_cache_bytes)
         self._reader = ObjectReader(store=store, metadata=metadata, limit_bytes=config.block_cache_bytes)
         self._wal: Wal | None = None
         self._ownership: Ownership | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._neighbours = Neighbours(peers, broker_id, self._spawn)
         self._oldest_pending: float | None = None
         self._epoch = -1
         self.ready = False
@@ -109,6 +123,14 @@ class Logs:
             return 0
         over = self._wal.used_bytes / self._wal.stats.capacity_bytes - THROTTLE_FROM
         return int(max(over, 0) / (1 - THROTTLE_FROM) * LONGEST_THROTTLE_MS)
+
+    async def look(self, version: int, uids: Collection[int]) -> tuple[int, list[int]]:
+        """What another broker's LOOK asks (broker.peers): the version seen here now, and which of `uids` are open."""
+        return (0, []) if self._ownership is None else await self._ownership.look(version, uids)
+
+    async def announce(self) -> None:
+        """Tells the other brokers to look at the metadata now."""
+        await self._neighbours.tell(self._metadata.image, {})
 
     @property
     def is_controller(self) -> bool:
@@ -193,6 +215,7 @@ class Logs:
             budget=self._budget,
             uploader=self._uploader,
             failover=self._failover(),
+            neighbours=self._neighbours,
             owner=owner,
             clock=self._clock,
             stats=self.stats,
@@ -203,6 +226,7 @@ class Logs:
         for task in (
             self._membership.watch(),
             self._ownership.follow(),
+            self._ownership.hand_over(),
             self._upload_for_ever(),
             self._housekeeping.run(),
         ):

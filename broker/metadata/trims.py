@@ -33,3 +33,20 @@ def record_trim(tx: Tx, broker: int, epoch: int, sequence: int) -> None:
         " WHERE excluded.sequence > wal_trims.sequence",
         *(broker, epoch, sequence),
     )
+
+
+def needed(tx: Tx) -> tuple[int, dict[tuple[int, int], int]]:
+    """The newest broker epoch there is, and the trim points of those whose slots may still be read or written: the live
+    ones, and those with a range left open.
+    """
+    (newest,) = tx.one("SELECT next_broker_epoch FROM cluster")
+    points = {(row[0], row[1]): row[2] for row in tx.all("SELECT broker, epoch, sequence FROM wal_trims")}
+    living = tx.all("SELECT id, epoch FROM brokers WHERE alive = 1")
+    unfinished = tx.all("SELECT DISTINCT broker, broker_epoch FROM epochs WHERE end_ IS NULL")
+    return int(newest), {(row[0], row[1]): points.get((row[0], row[1]), 0) for row in (*living, *unfinished)}
+
+
+def heart(tx: Tx, broker: int) -> tuple[int, int] | None:
+    """(epoch, heartbeat counter) of a broker that counts as alive."""
+    row = tx.one("SELECT epoch, heartbeat FROM brokers WHERE id = ? AND alive = 1", broker)
+    return (row[0], row[1]) if row else None

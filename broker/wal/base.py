@@ -12,9 +12,12 @@ when told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+PENDING_BYTES = 128 * 1024 * 1024
+"""What may wait for upload, unless the WAL is smaller: 2 s of recovery on two slow cores (docs/decisions/0005)."""
 
 
 class WalError(Exception):
@@ -50,8 +53,21 @@ class WalStats:
     """Figures for telemetry, counted on the event loop."""
 
     capacity_bytes: int = 0
+    """What it takes on its medium."""
+    limit_bytes: int = 0
+    """`used_bytes` never passes it: so recovery stays short (law 12)."""
     groups: int = 0
     errors: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotNeeds:
+    """Which slots of which broker epochs may still be needed."""
+
+    newest_epoch: int
+    """No broker epoch above it is known."""
+    needed_from: Mapping[tuple[int, int], int]
+    """(broker, broker epoch) to its trim point: the live ones, and those with a range left open. No other is needed."""
 
 
 class Duties(Protocol):
@@ -68,6 +84,12 @@ class Duties(Protocol):
     async def record_trim(self, broker: int, epoch: int, sequence: int) -> None:
         """Raises the trim point, durably, before anything below it is deleted."""
 
+    async def slots_needed(self) -> SlotNeeds:
+        """What the sweeper has to leave."""
+
+    async def heart(self, broker: int) -> tuple[int, int] | None:
+        """The epoch and the heartbeat counter of a broker that counts as alive; None for any other."""
+
 
 class Wal(Protocol):
     """One broker's own WAL: locked or not, then started under the broker epoch that registration gave."""
@@ -82,7 +104,7 @@ class Wal(Protocol):
 
     @property
     def used_bytes(self) -> int:
-        """Written or queued, and not trimmed."""
+        """Written or queued, and not trimmed, as recovery would feel it: at most `stats.limit_bytes`."""
 
     async def read_back(self, epochs: Sequence[int]) -> Sequence[Entry]:
         """What this broker's earlier lives under `epochs` left, behind their fences. After `start`."""

@@ -1,25 +1,34 @@
 """The WAL kinds, by URL: how a broker opens its own, how a recoverer takes a dead one's, and what this host can see of
 a holder.
 
-    file:///directory   local disk: a ring and a lifetime lock (disk.py)
+    file:///directory                  local disk: a ring and a lifetime lock (disk.py)
+    objects://   s3://bucket/prefix    slots in an object store, that of the objects or another one (slots.py)
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from broker.clock import Clock
 from broker.ids import Entropy
+from broker.objects import ObjectStore, claim
 from broker.wal.base import Duties, Entry, Wal, WalError
-from broker.wal.disk import LOCK_FILE, RING_FILE, DiskWal, directory_of
+from broker.wal.disk import LOCK_FILE, RING_FILE, DiskWal
 from broker.wal.holder import HeldByAnother, is_free, is_running, kill_if_stopped
+from broker.wal.places import directory_of
+from broker.wal.shelf import Shelf
+from broker.wal.slot_fence import fence_and_read
+from broker.wal.slot_sweep import sweep_slots
+from broker.wal.slots import ObjectWal
 
 LOCK_POLL_S = 0.05
 FENCE_WAIT_S = 0.1
+BESIDE_OBJECTS = "objects://"
+"""The WAL URL that means the store of the objects."""
 
 Say = Callable[[str], None]
 
@@ -51,6 +60,9 @@ class Tools:
     duties: Duties
     host_id: str
     say: Say
+    cluster_id: str
+    store: Callable[[str], ObjectStore]
+    """The object store that a WAL's URL names."""
 
 
 class Kind(Protocol):
@@ -69,6 +81,11 @@ class Kind(Protocol):
 
     def is_running(self, site: Site) -> bool:
         """Whether its holder is seen to be a running process."""
+
+    async def sweep(self, url: str) -> int:
+        """Deletes what nobody needs any more, where a recovery does not clean up by itself; how many. For the
+        controller.
+        """
 
 
 class DiskKind:
@@ -120,12 +137,77 @@ class DiskKind:
     def is_running(self, site: Site) -> bool:
         return site.host_id == self._tools.host_id and is_running(directory_of(site.url) / LOCK_FILE)
 
+    async def sweep(self, url: str) -> int:
+        """A ring is its broker's own."""
+        return 0
+
+
+class SlotKind:
+    """`objects://` and `s3://bucket/prefix`: no lock, and in reach of every broker; the fence is a slot."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def own(self, site: Site, capacity_bytes: int, patience_s: float) -> Wal:
+        """No lock says that another process runs under this id, so its heart is listened to (law 5). Should it only
+        have been slow, the fence ends it and nothing is lost.
+        """
+        tools = self._tools
+        await self._refuse_twin(site.broker, patience_s / 2)
+        store = tools.store(site.url)
+        await claim(store, tools.cluster_id)
+        return ObjectWal(
+            store=store,
+            broker=site.broker,
+            capacity_bytes=capacity_bytes,
+            duties=tools.duties,
+            clock=tools.clock,
+            entropy=tools.entropy,
+            say=tools.say,
+        )
+
+    async def _refuse_twin(self, broker: int, patience_s: float) -> None:
+        clock, duties = self._tools.clock, self._tools.duties
+        before = now = await duties.heart(broker)
+        patience = clock.monotonic() + patience_s
+        while now is not None and clock.monotonic() < patience:
+            await clock.sleep(LOCK_POLL_S)
+            now = await duties.heart(broker)
+            if now is not None and now != before:
+                raise HeldByAnother(f"broker {broker} is alive, its heart beats: give this one another --id")
+
+    async def seize(self, site: Site, epochs: Sequence[int]) -> Seized:
+        """StoreUnavailable, or the metadata's error: try again later."""
+        tools = self._tools
+        me, store = tools.entropy(16), tools.store(site.url)
+        entries: list[Entry] = []
+        for epoch in epochs:
+            shelf = Shelf(store=store, broker=site.broker, epoch=epoch, clock=tools.clock)
+            entries += (await fence_and_read(shelf, tools.duties, me)).entries
+        return Seized(entries=entries, release=_nothing_held)
+
+    def is_free(self, site: Site) -> bool:
+        """Nothing shows it."""
+        return False
+
+    def is_running(self, site: Site) -> bool:
+        """Nothing shows it."""
+        return False
+
+    async def sweep(self, url: str) -> int:
+        return await sweep_slots(self._tools.store(url), self._tools.duties, self._tools.clock)
+
+
+async def _nothing_held() -> None:
+    """The fence stays."""
+
 
 class Wals:
     """Every kind this broker knows, by the URL's scheme."""
 
     def __init__(self, tools: Tools) -> None:
-        self._kinds: dict[str, Kind] = {"file": DiskKind(tools)}
+        slots = SlotKind(tools)
+        self._kinds: dict[str, Kind] = {"file": DiskKind(tools), "objects": slots, "s3": slots}
 
     def of(self, url: str) -> Kind:
         """WalError for a kind this broker does not have."""
@@ -133,3 +215,7 @@ class Wals:
         if (kind := self._kinds.get(scheme)) is None:
             raise WalError(f"WAL {url}: give {' or '.join(f'{known}://...' for known in self._kinds)}")
         return kind
+
+    async def sweep(self, urls: Iterable[str]) -> int:
+        """Deletes what nobody needs any more in the WALs at these URLs; how much."""
+        return sum([await self.of(url).sweep(url) for url in sorted(set(urls))])

@@ -37,8 +37,10 @@ def batch(count: int = 1, *, producer: int = -1, sequence: int = -1, at_ms: int 
 
 
 class Cluster:
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    """`wal` is the kind of everybody's WAL: disk, or objects."""
+
+    def __init__(self, path: Path, wal: str = "disk") -> None:
+        self.path, self.wal = path, wal
         self.said: list[str] = []
         self.brokers: dict[int, tuple[Metadata, Logs]] = {}
 
@@ -46,10 +48,11 @@ class Cluster:
         clock = SystemClock()
         metadata = await Metadata.open(f"sqlite://{self.path}/metadata.db", clock=clock, entropy=os.urandom)
         store = open_store(f"file://{self.path}/objects", clock=clock, rng=random.Random(1))
-        wal = f"file://{self.path}/wal/{broker}"
+        wal = f"file://{self.path}/wal/{broker}" if self.wal == "disk" else "objects://"
         logs = Logs(
             metadata,
             store,
+            wal_store=lambda url: store,
             clock=clock,
             entropy=os.urandom,
             broker_id=broker,
