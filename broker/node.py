@@ -39,6 +39,7 @@ from broker.telemetry.exposition import CONTENT_TYPE
 from broker.telemetry.loopwatch import LoopWatch
 from broker.telemetry.page import Identity, Metrics
 from broker.telemetry.storage import StorageTimes
+from broker.turns import Turns
 from broker.wal.holder import boot_id
 
 from broker.wal.kinds import BESIDE_OBJECTS
@@ -72,6 +73,7 @@ class Node:
         self._counters = Counters(clock=clock, zone=config.zone, networks=config.zones)
         self._times = StorageTimes()
         self._watch = LoopWatch(clock)
+        self._turns = Turns(clock)
         self._biller: Biller | None = None
         self._listeners: dict[str, tuple[str, int]] = {}
 
@@ -205,6 +207,7 @@ class Node:
             config=settings,
             clock=self._clock,
             meter=self._counters,
+            turns=self._turns,
             connection=connection,
         )
 

@@ -119,6 +119,7 @@ class Connection(asyncio.BufferedProtocol):
         self._in_flight_bytes = 0
         self._reading = True
         self._writable = True
+        self._later = False
         self._last_seen = clock.monotonic()
         self._frame_since: float | None = None
 
@@ -225,8 +226,22 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin_waiting(self) -> None:
         while self._waiting and self._has_room() and not self._transport.is_closing():
+            if self._context.turns.over():
+                self._go_on_later()
+                break
             self._begin(self._waiting.popleft())
         self._regulate()
+
+    def _go_on_later(self) -> None:
+        """In the next pass of the loop: others had their requests too."""
+        if not self._later:
+            self._later = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._later = False
+        if not self._transport.is_closing():
+            self.go_on()
 
     def _begin(self, frame: memoryview) -> None:
         header = read_request_header(frame)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from broker.clock import Clock
+from broker.turns import Turns
 
 
 class Meter(Protocol):
@@ -71,4 +72,6 @@ class Context:
     config: Settings
     clock: Clock
     meter: Meter
+    turns: Turns
+    """Asked by handlers whose work may be long (law 14)."""
     connection: ConnectionInfo

@@ -23,6 +23,7 @@ from broker.errors import (
     UnknownLeaderEpoch,
 )
 from broker.metadata.image import Image
+from broker.turns import EVERY
 from broker.wire.fetch import (
     FetchAnswer,
     FetchedPartition,
@@ -82,9 +83,11 @@ async def fetch(context: Context, request: FetchRequest, version: int) -> FetchA
         enough = found.size_bytes >= request.min_bytes or found.has_error or not found.growth
         if enough or seconds_left <= 0:
             break
-        await _growth(found, seconds_left)
-    for topic, index, size_bytes in found.read:
+        await _growth(context, found, seconds_left)
+    for number, (topic, index, size_bytes) in enumerate(found.read):
         context.meter.fetched(context.connection, topic, index, size_bytes)
+        if number % EVERY == 0:
+            await context.turns.rest()
     return FetchAnswer(topics=tuple(found.topics), endpoints=_endpoints(context, found))
 
 
@@ -92,7 +95,11 @@ async def _look(context: Context, request: FetchRequest) -> _Round:
     limit = min(max(request.max_bytes, 0), broker_number(context, "fetch.max.bytes"))
     found = _Round(bytes_left=limit)
     for each in request.topics:
-        partitions = [await _read(context, each.topic, asked, found) for asked in each.partitions]
+        partitions = []
+        for number, asked in enumerate(each.partitions, 1):
+            partitions.append(await _read(context, each.topic, asked, found))
+            if number % EVERY == 0:
+                await context.turns.rest()
         found.topics.append((each.topic, tuple(partitions)))
     return found
 
@@ -137,15 +144,21 @@ def _refused(index: int, error: KafkaError) -> FetchedPartition:
     return FetchedPartition(index=index, error_code=error.code)
 
 
-async def _growth(found: _Round, seconds: float) -> None:
-    """Until any of the logs has a record past what was seen, or time is up. The next look finds a log's error."""
-    futures = [log.wait_for(offset) for log, offset in found.growth]
+async def _growth(context: Context, found: _Round, seconds: float) -> None:
+    """Until any of the logs has a record past what was seen, or time is up. The next look finds a log's error.
+
+    One future waits in all of them: 3,333 futures would cost more than the rest of a long poll.
+    """
+    grown: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     try:
-        await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for number, (log, offset) in enumerate(found.growth, 1):
+            log.tell(offset, grown)
+            if number % EVERY == 0:
+                await context.turns.rest()
+        await asyncio.wait((grown,), timeout=seconds)
     finally:
-        for future in futures:
-            if not future.cancel() and not future.cancelled():
-                future.exception()
+        if not grown.cancel() and not grown.cancelled():
+            grown.exception()
 
 
 def _endpoints(context: Context, found: _Round) -> Any:

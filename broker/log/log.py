@@ -162,13 +162,19 @@ class Log:
     def wait_for(self, offset: int) -> asyncio.Future[None]:
         """Done when the record at `offset` may be read; NotLeaderOrFollower when the log is lost before that."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.tell(offset, future)
+        return future
+
+    def tell(self, offset: int, future: asyncio.Future[None]) -> None:
+        """`wait_for` with a future that may wait in many logs at once: the first of them ends it."""
+        if future.done():
+            return
         if self._gone is not None:
             future.set_exception(self._gone)
         elif offset < self.high_watermark:
             future.set_result(None)
         else:
             self._wait(offset, future, None)
-        return future
 
     def _wait(self, offset: int, future: asyncio.Future[Any], base: int | None) -> None:
         """Long polls that gave up are swept out as the list grows, so that an idle log keeps none (law 12)."""

@@ -76,8 +76,10 @@ class Metrics:
         registered = broker.registered_at_ms / 1000 if broker is not None else None
         name = "streampilot_broker_registered_timestamp_seconds"
         page.gauge(name, "When this broker joined the cluster, Unix time.", registered)
-        longest_s = self.watch.longest_s()
-        page.gauge("streampilot_event_loop_max_step_seconds", "Longest recent step of the event loop.", longest_s)
+        name = "streampilot_event_loop_max_step_seconds"
+        page.gauge(name, "Longest recent step of the event loop, waiting for a core left out.", self.watch.longest_s())
+        name = "streampilot_event_loop_max_lag_seconds"
+        page.gauge(name, "Longest recent delay of the event loop, whoever caused it.", self.watch.longest_lag_s())
 
     def _write_wal(self, page: Page) -> None:
         stats = self.logs.stats

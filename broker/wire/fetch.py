@@ -6,6 +6,7 @@ Version 7 has sessions, 11 the client's rack, 12 is flexible, 13 names topics by
 
 from __future__ import annotations
 
+import struct
 import uuid
 from dataclasses import dataclass
 
@@ -116,7 +117,16 @@ def _topic(cursor: Cursor, version: int) -> FetchTopic:
     return FetchTopic(topic=topic, partitions=partitions)
 
 
+_ASKED = struct.Struct(">iiqiqiB")
+"""A partition of a flexible request: index, epoch, offset, last epoch, log start, bytes, and no tags."""
+
+
 def _partition(cursor: Cursor, version: int) -> FetchPartition:
+    if version >= FLEXIBLE_FROM and len(cursor.view) - cursor.position >= _ASKED.size:
+        index, leader_epoch, offset, _, _, max_bytes, tags = _ASKED.unpack_from(cursor.view, cursor.position)
+        if not tags:
+            cursor.position += _ASKED.size
+            return FetchPartition(index=index, offset=offset, max_bytes=max_bytes, leader_epoch=leader_epoch)
     index = cursor.int32()
     leader_epoch = cursor.int32() if version >= _EPOCH_FROM else -1
     offset = cursor.int64()
@@ -161,9 +171,21 @@ def encode_fetch(version: int, answer: FetchAnswer) -> list[Record]:
     return chunks
 
 
+_NOTHING = struct.Struct(">ihqqqBiBB")
+"""A partition without records in a flexible answer; after the log start: aborted transactions (null), preferred replica
+(none), the records' size plus 1, and no tags. Most partitions of a long poll are that.
+"""
+
+
 def _put_partition(chunks: list[Record], out: bytearray, partition: FetchedPartition, version: int) -> bytearray:
     """Returns the buffer to go on with: a new one when record bytes came between."""
     flexible = version >= FLEXIBLE_FROM
+    if flexible and not partition.records and partition.leader < 0:
+        out += _NOTHING.pack(
+            *(partition.index, partition.error_code, partition.high_watermark, partition.last_stable),
+            *(partition.log_start, 0, -1, 1, 0),
+        )
+        return out
     out += I32.pack(partition.index)
     out += I16.pack(partition.error_code)
     out += I64.pack(partition.high_watermark)
