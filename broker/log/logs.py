@@ -121,7 +121,7 @@ class Logs:
         """How long a producer should wait before its next request, so that uploads keep up (law 12)."""
         if self._wal is None:
             return 0
-        over = self._wal.used_bytes / self._wal.stats.capacity_bytes - THROTTLE_FROM
+        over = self._wal.used_bytes / self._wal.stats.limit_bytes - THROTTLE_FROM
         return int(max(over, 0) / (1 - THROTTLE_FROM) * LONGEST_THROTTLE_MS)
 
     async def look(self, version: int, uids: Collection[int]) -> tuple[int, list[int]]:
@@ -303,7 +303,7 @@ class Logs:
             now, pending = self._clock.monotonic(), self.pending_upload_bytes
             if pending and self._oldest_pending is None:
                 self._oldest_pending = now
-            full = pending >= self._config.upload_bytes or wal.used_bytes > wal.stats.capacity_bytes * THROTTLE_FROM
+            full = pending >= self._config.upload_bytes or wal.used_bytes > wal.stats.limit_bytes * THROTTLE_FROM
             if not full and now - last < self._config.upload_interval_s:
                 continue
             last = now

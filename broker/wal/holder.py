@@ -8,6 +8,7 @@ through a pidfd, after all three match.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -15,6 +16,8 @@ import signal
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from broker.wal.directories import make_directory
 
 
 class HeldByAnother(Exception):
@@ -52,13 +55,15 @@ class LifetimeLock:
 
     @classmethod
     def take(cls, path: Path) -> LifetimeLock:
-        """The lock, at once, or HeldByAnother."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """The lock, at once, or HeldByAnother; OSError where the file system knows no locks."""
+        make_directory(path.parent)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(fd)
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
             who = holder_of(path)
             raise HeldByAnother(f"{path} is held by {f'pid {who.pid}' if who else 'another process'}") from error
         write_holder(fd)

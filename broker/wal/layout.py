@@ -5,7 +5,7 @@
     8192   ring; a block begins at a multiple of 4096 and may wrap around the end
 
     head:  magic "SPWALHD1" | crc32c of what follows u32 | generation u64 | ring id 16 | capacity u64 | trim u64
-           | sequence u64 | epoch u64
+           | sequence u64 | epoch u64, and then, where the writer bounds itself: reach u64 | crc32c of it u32
     block: magic "SPWB" | crc32c of the rest of header and payload u32 | ring id 16 | epoch u64 | sequence u64
            | position u64 | payload bytes u32 | entries u32, then the payload, then zeros to a multiple of 4096
     entry: partition uid u64 | leader epoch u32 | base offset u64 | end offset u64 | bytes u32, then record batches
@@ -30,6 +30,7 @@ RING_AT = 2 * ALIGN
 
 _HEAD_MAGIC = b"SPWALHD1"
 _HEAD = struct.Struct(">Q16sQQQQ")
+_REACH = struct.Struct(">QI")
 _CRC = struct.Struct(">I")
 BLOCK_MAGIC = b"SPWB"
 _BLOCK = struct.Struct(">16sQQQII")
@@ -48,11 +49,14 @@ class Head:
     sequence: int
     """Every block that counts has this sequence or a higher one."""
     epoch: int
+    reach: int
+    """No block that counts begins further than this behind `trim`; the capacity where a head does not say."""
 
 
 def pack_head(head: Head) -> bytes:
     body = _HEAD.pack(head.generation, head.ring_id, head.capacity, head.trim, head.sequence, head.epoch)
-    return (_HEAD_MAGIC + _CRC.pack(crc32c(body)) + body).ljust(ALIGN, b"\0")
+    reach = head.reach.to_bytes(8, "big")
+    return (_HEAD_MAGIC + _CRC.pack(crc32c(body)) + body + reach + _CRC.pack(crc32c(reach))).ljust(ALIGN, b"\0")
 
 
 def unpack_head(slot: bytes) -> Head | None:
@@ -61,7 +65,18 @@ def unpack_head(slot: bytes) -> Head | None:
     if slot[:8] != _HEAD_MAGIC or len(body) < _HEAD.size or _CRC.unpack_from(slot, 8)[0] != crc32c(body):
         return None
     generation, ring_id, capacity, trim, sequence, epoch = _HEAD.unpack(body)
-    return Head(generation=generation, ring_id=ring_id, capacity=capacity, trim=trim, sequence=sequence, epoch=epoch)
+    reach, check = _REACH.unpack_from(slot, 12 + _HEAD.size)
+    if check != crc32c(reach.to_bytes(8, "big")):
+        reach = capacity
+    return Head(
+        generation=generation,
+        ring_id=ring_id,
+        capacity=capacity,
+        trim=trim,
+        sequence=sequence,
+        epoch=epoch,
+        reach=min(reach, capacity),
+    )
 
 
 def aligned(size_bytes: int) -> int:

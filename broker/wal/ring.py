@@ -1,4 +1,5 @@
-"""The ring file: made, read back, written and trimmed. Blocking calls only; `disk.py` gives them a thread.
+"""The ring file: read back, written and trimmed. Blocking calls only; `disk.py` gives them a thread, `making.py` makes
+the file and fills it with zeros ahead of the writer.
 
 Recovery reads blocks from the trim point on. Where one does not check out, nothing of its group was acknowledged if it
 is the last thing in the ring: a torn tail. A group is written only after the one before it is durable, so any whole
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from broker.wal.base import Entry, Recovered, WalError
@@ -27,6 +29,7 @@ from broker.wal.layout import (
     unpack_block,
     unpack_head,
 )
+from broker.wal.making import Zeroing, make
 
 EPOCH_BITS = 32
 """A sequence is the broker epoch, which never repeats, above this many bits of counting: so neither does it,
@@ -47,12 +50,13 @@ class Ring:
         self._head = head
         self.position = head.trim
         self._sequence = head.sequence
+        self.zeroing = Zeroing(fd, RING_AT, RING_AT + head.capacity)
 
     @classmethod
     def open(cls, path: Path, capacity: int, ring_id: bytes) -> Ring:
         """Opens the file, or makes it with `capacity` bytes of ring; an existing ring keeps its size."""
         if not path.exists():
-            _create(path, aligned(capacity), ring_id)
+            make(path, aligned(capacity), ring_id)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         # Without read-ahead the parts never written stay holes to SEEK_DATA: opening a new ring reads a page of it.
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
@@ -95,26 +99,36 @@ class Ring:
     def _check_tail(self, at: int, sequence: int) -> bool:
         """Whether a group was begun at `at` and never finished; WalError when a whole block lies further on."""
         begun = block_size(self._read(at, BLOCK_BYTES), self._head.ring_id, at) is not None
-        for offset in self._magic_offsets():
+        last = self._head.trim + self._head.reach
+        for offset in self._magic_offsets(at + ALIGN, last):
             lap = -(-(at + ALIGN - (offset - RING_AT)) // self.capacity)
             probe = offset - RING_AT + lap * self.capacity
-            if probe < self._head.trim + self.capacity:
+            if probe < last:
                 start = os.pread(self._fd, BLOCK_BYTES, offset)
                 if block_size(start, self._head.ring_id, probe) is not None:
                     self._refuse_if_whole(at, probe, sequence)
         return begun
 
-    def _magic_offsets(self) -> Iterator[int]:
-        """Where in the file a block may begin; parts that were never written are skipped, not read."""
+    def _magic_offsets(self, start: int, last: int) -> Iterator[int]:
+        """Where in the file a block between two positions may begin."""
+        size = last - start
+        if size > 0:
+            first, end = self._offset(start), RING_AT + self.capacity
+            yield from self._magic_between(first, min(first + size, end))
+            yield from self._magic_between(RING_AT, RING_AT + max(first + size - end, 0))
+
+    def _magic_between(self, at: int, end: int) -> Iterator[int]:
+        """The same between two offsets; parts that were never written are skipped, not read."""
         chunk = bytearray(PROBE_BYTES)
-        at, end = RING_AT, RING_AT + self.capacity
         while at < end:
             try:
                 at = os.lseek(self._fd, at, os.SEEK_DATA) // ALIGN * ALIGN
                 hole = os.lseek(self._fd, at, os.SEEK_HOLE)
             except OSError:
                 return  # no data from here on
-            size = os.preadv(self._fd, [memoryview(chunk)[: hole - at]], at)
+            if at >= end:
+                return
+            size = os.preadv(self._fd, [memoryview(chunk)[: min(hole, end) - at]], at)
             found = chunk.find(BLOCK_MAGIC, 0, size)
             while found >= 0:
                 if found % ALIGN == 0 and at + found < end:
@@ -131,16 +145,22 @@ class Ring:
                 " it away and lose what was not uploaded"
             )
 
-    def start_epoch(self, epoch: int) -> None:
-        """From now on blocks carry `epoch`, and sequences that no earlier opening can have used."""
+    def start_epoch(self, epoch: int, limit: int) -> None:
+        """From now on blocks carry `epoch`, and sequences that no earlier opening can have used; the caller keeps no
+        more than `limit` bytes untrimmed.
+        """
         self._sequence = max(self._sequence, epoch << EPOCH_BITS)
-        self._write_head(trim=self._head.trim, sequence=self._head.sequence, epoch=epoch)
+        reach = limit if self.position == self._head.trim else max(limit, self._head.reach)
+        head = replace(self._head, epoch=epoch, reach=min(reach, self.capacity))
+        self._write_head(head)
+        self.zeroing.start()
 
     def write(self, entries: Sequence[Entry]) -> int:
         """One group, durable when this returns; the position behind it."""
         pieces = pack_block(self._head.ring_id, self._head.epoch, self._sequence, self.position, entries)
         size = sum(map(len, pieces))
         offset = self._offset(self.position)
+        self.zeroing.writer_at(offset, offset + size)
         if offset + size <= RING_AT + self.capacity and len(pieces) <= IOV_MAX:
             self._pwrite(os.pwritev(self._fd, pieces, offset), size)
         else:
@@ -162,17 +182,10 @@ class Ring:
         """Durably forgets everything before `mark`, a position that `write` returned."""
         if mark > self._head.trim:
             sequence = self._sequence if mark == self.position else self._head.sequence
-            self._write_head(trim=mark, sequence=sequence, epoch=self._head.epoch)
+            self._write_head(replace(self._head, trim=mark, sequence=sequence))
 
-    def _write_head(self, *, trim: int, sequence: int, epoch: int) -> None:
-        head = Head(
-            generation=self._head.generation + 1,
-            ring_id=self._head.ring_id,
-            capacity=self._head.capacity,
-            trim=trim,
-            sequence=sequence,
-            epoch=epoch,
-        )
+    def _write_head(self, head: Head) -> None:
+        head = replace(head, generation=self._head.generation + 1)
         self._pwrite(os.pwrite(self._fd, pack_head(head), ALIGN * (head.generation % 2)), ALIGN)
         os.fdatasync(self._fd)
         self._head = head
@@ -194,35 +207,6 @@ class Ring:
 
     def close(self) -> None:
         if self._fd >= 0:
+            self.zeroing.stop()
             os.close(self._fd)
             self._fd = -1
-
-
-def _create(path: Path, capacity: int, ring_id: bytes) -> None:
-    """Allocates the whole ring before the first record, so that a full disk is met now and never by an append."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        os.posix_fallocate(fd, 0, RING_AT + capacity)
-        head = Head(generation=0, ring_id=ring_id, capacity=capacity, trim=0, sequence=1, epoch=0)
-        os.pwrite(fd, pack_head(head), 0)
-        os.fsync(fd)
-        temporary.rename(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise WalError(
-            f"{path}: cannot allocate {capacity} bytes: {error.strerror}; free the disk or give --wal-size"
-        ) from error
-    finally:
-        os.close(fd)
-
-
-def sync_directory(path: Path) -> None:
-    """Makes a name durable: without it a crash may lose a file whose bytes are safe."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -20,7 +20,7 @@ def entry(number: int, size: int = 100) -> Entry:
 def opened(path: Path, epoch: int = 1) -> Ring:
     ring = Ring.open(path, CAPACITY, RING_ID)
     ring.recover()
-    ring.start_epoch(epoch)
+    ring.start_epoch(epoch, CAPACITY)
     return ring
 
 
