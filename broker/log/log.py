@@ -5,7 +5,8 @@ objects.
    refuses before a sequence number is recorded: a refused batch leaves no trace (law 12).
 2. The high watermark moves only when the WAL calls back, in append order; nothing past it is read, listed or
    snapshotted (law 6).
-3. A closing log takes no appends but keeps serving until it is closed; then every waiter is told who leads.
+3. While a log is handed over, appends wait in their order for the outcome, and reads are served; when it is closed,
+   every waiter is told who leads.
 """
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ class Log:
         self.pending_bytes = 0
         self.producers = Producers(opening.producers)
         self.closing = False
+        """Whether it is being handed over."""
+        self._held: list[tuple[Bytes, int, asyncio.Future[Appended]]] | None = None
+        """Appends that wait for the outcome of a handover, oldest first; None when they are refused, or not closing."""
         self._wal, self._reader = wal, reader
         self._tail = Tail(budget, opening.end)
         self._ranges: list[RangeRow] | None = None
@@ -89,10 +93,15 @@ class Log:
         Raises at once (nothing recorded): CorruptMessage, InvalidRecord, OutOfOrderSequenceNumber,
         InvalidProducerEpoch, NotLeaderOrFollower, and NotEnoughReplicas (retriable) while the WAL has no room.
         """
-        if self._gone is not None or self.closing:
-            raise self._gone or NotLeaderOrFollower(f"{self.topic}-{self.index} is being handed over")
-        found = check_produced(records)
+        if self._gone is not None:
+            raise self._gone
         done: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        if self.closing:
+            if self._held is None:
+                raise self._in_handover()
+            self._held.append((records, acks, done))
+            return done
+        found = check_produced(records)
         repeated = self._repeated(found)
         if repeated is not None:
             self._answer_at(repeated[1], repeated[0], done)
@@ -281,11 +290,51 @@ class Log:
         if self._ranges is not None:
             self._ranges = [row for row in self._ranges if row.end > start]
 
+    def hold(self) -> None:
+        """A handover begins: from now on appends wait."""
+        self.closing, self._held = True, self._held or []
+
+    def refuse_held(self, why: KafkaError | None = None) -> None:
+        """Sends away, in order, the appends that wait; while the handover lasts, later ones are refused at once."""
+        held, self._held = self._held or [], None
+        for _, _, done in held:
+            if not done.done():
+                done.set_exception(why or self._in_handover())
+
+    def go_on(self) -> None:
+        """The handover came to nothing: the appends that waited are taken, in their order."""
+        held, self._held = self._held or [], None
+        self.closing = False
+        for records, acks, done in held:
+            try:
+                _follow(self.append(records, acks=acks), done)
+            except KafkaError as error:
+                if not done.done():
+                    done.set_exception(error)
+
+    def _in_handover(self) -> NotLeaderOrFollower:
+        return NotLeaderOrFollower(f"{self.topic}-{self.index} is being handed over")
+
     def close(self, why: KafkaError) -> None:
         """Not ours any more: every waiter and every later call gets `why`."""
         self._gone = why
+        self.refuse_held(why)
         self._tail.close()
         waiters, self._waiters = self._waiters, []
         for _, future, _ in waiters:
             if not future.done():
                 future.set_exception(why)
+
+
+def _follow(first: asyncio.Future[Appended], second: asyncio.Future[Appended]) -> None:
+    """Gives the outcome of the first to the second."""
+
+    def pass_on(done: asyncio.Future[Appended]) -> None:
+        if second.done() or done.cancelled():
+            return
+        if (error := done.exception()) is not None:
+            second.set_exception(error)
+        else:
+            second.set_result(done.result())
+
+    first.add_done_callback(pass_on)

@@ -1,4 +1,4 @@
-"""Moves what is durable in the WAL into objects, and ranges to other brokers; one at a time per broker.
+"""Moves what is durable in the WAL into objects, and ranges to other brokers.
 
 1. The pieces are taken at one instant together with a WAL mark; when every object of that instant is committed, the WAL
    is trimmed to the mark. Whatever was refused is void (law 3), so it does not hold the trim back.
@@ -6,14 +6,17 @@
    with fast; they are committed in order, because a range grows at its end only.
 3. A commit whose answer was lost is asked again with the same object id, which is harmless.
 4. A handover is an upload whose last transaction also changes the owners (law 3); before it the bulk is uploaded while
-   appends go on, so that the gap a producer sees is one small upload.
+   appends go on, so that the gap a producer sees is one small upload. It runs beside the bulk upload of other logs, and
+   waits for one that its own logs are in before it holds appends back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from broker.clock import Clock
@@ -35,10 +38,15 @@ LARGEST_OBJECT_BYTES = 32 * 1024 * 1024
 """More of one partition goes into several objects: an object is copied whole while it is built."""
 UPLOADS_IN_FLIGHT = 4
 WARM_BYTES = 256 * 1024
-"""Above this a handover uploads once before it stops appends."""
+"""Above this a handover uploads before it holds appends back."""
+WARM_ROUNDS = 3
+HOLD_S = 1.0
+"""How long a producer's append waits for the end of a handover before it is refused."""
 
 Result = TypeVar("Result")
 Closing = Callable[[Tx], set[int]]
+Giving = Callable[[Tx, dict[int, tuple[int, int]], commits.Wal], set[int]]
+"""(transaction, uid to (leader epoch, end), WAL) -> the uids whose ranges are closed"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,47 +82,110 @@ class Uploader:
         self._metadata, self._store, self._wal, self._owner = metadata, store, wal, owner
         self._clock, self._config, self._stats = clock, config, stats
         self._one_at_a_time = asyncio.Lock()
+        self._busy: dict[int, asyncio.Future[None]] = {}
+        """Uids of logs that are in an upload or a handover, and when that is over."""
+        self._handovers: set[asyncio.Future[bool]] = set()
+        """Under way; whether what they took is committed."""
 
     async def upload(self, logs: Sequence[Log]) -> None:
-        """Everything durable in all logs of the broker; then the WAL forgets it. StoreUnavailable when the store is
-        away.
+        """Everything durable in all logs of the broker; then the WAL forgets it, unless a handover that began before
+        has failed to bring its part away. StoreUnavailable when the store is away.
         """
         async with self._one_at_a_time:
-            mark = self._wal.mark()
-            await self._upload(gather(logs))
-            await self._wal.trim(mark)
+            mark, beside = self._wal.mark(), list(self._handovers)
+            parts = gather([log for log in logs if log.uid not in self._busy])
+            with self._claimed({part.log.uid for part in parts}):
+                await self._upload(parts)
+            if all(await asyncio.gather(*beside)):
+                await self._wal.trim(mark)
 
     async def hand_over(self, logs: Sequence[Log]) -> set[int]:
-        """Uploads the rest of these logs and gives them to their targets; the uids that moved."""
-        if sum(log.pending_bytes for log in logs) > WARM_BYTES:
-            async with self._one_at_a_time:
-                await self._upload(gather(logs))
+        """Uploads the rest of these logs and gives them to their targets; the uids whose ranges are closed."""
         return await self._close_with(logs, commits.hand_over)
 
     async def release(self, logs: Sequence[Log]) -> set[int]:
         """Uploads the rest of everything and gives it to other live brokers, or to nobody."""
         return await self._close_with(logs, commits.release)
 
-    async def _close_with(
-        self, logs: Sequence[Log], how: Callable[[Tx, dict[int, tuple[int, int]], commits.Wal], set[int]]
-    ) -> set[int]:
-        for log in logs:
-            log.closing = True
+    async def _close_with(self, logs: Sequence[Log], how: Giving) -> set[int]:
+        """What takes long comes before appends are held: the bulk, an object id, and uploads these logs are in."""
+        settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         closed: set[int] = set()
+        spare = await self._prepare()
+        await self._lighten(logs)
+        self._handovers.add(settled)
         try:
-            await asyncio.gather(*(log.wait_for(log.log_end - 1) for log in logs if log.log_end > log.log_start))
-            async with self._one_at_a_time:
+            with self._claimed({log.uid for log in logs}), self._held(logs, closed):
+                await asyncio.gather(*(log.wait_for(log.log_end - 1) for log in logs if log.log_end > log.log_start))
                 ends = {log.uid: (log.epoch, log.log_end) for log in logs}
-                closed = await self._upload(gather(logs), lambda tx: how(tx, ends, self._owner))
+                closed |= await self._upload(gather(logs), lambda tx: how(tx, ends, self._owner), spare)
+            settled.set_result(True)
         finally:
-            for log in logs:
-                log.closing = log.uid in closed
+            self._handovers.discard(settled)
+            if not settled.done():
+                settled.set_result(False)
         return closed
 
-    async def _upload(self, parts: Sequence[Part], closing: Closing | None = None) -> set[int]:
+    async def _lighten(self, logs: Sequence[Log]) -> None:
+        """Returns, without a step in between, when none of the logs is in an upload and little of them is left."""
+        for _ in range(WARM_ROUNDS):
+            await self._idle(logs)
+            if sum(log.pending_bytes for log in logs) <= WARM_BYTES:
+                return
+            parts = gather(logs)
+            with self._claimed({part.log.uid for part in parts}):
+                await self._upload(parts)
+        await self._idle(logs)
+
+    async def _idle(self, logs: Sequence[Log]) -> None:
+        while busy := [self._busy[log.uid] for log in logs if log.uid in self._busy]:
+            await asyncio.wait(busy)
+
+    @contextlib.contextmanager
+    def _claimed(self, uids: set[int]) -> Iterator[None]:
+        """Keeps other uploads away from these logs; one whose last object is committed is let go early."""
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._busy.update(dict.fromkeys(uids, mine))
+        try:
+            yield
+        finally:
+            for uid in uids:
+                if self._busy.get(uid) is mine:
+                    del self._busy[uid]
+            mine.set_result(None)
+
+    @contextlib.contextmanager
+    def _held(self, logs: Sequence[Log], closed: set[int]) -> Iterator[None]:
+        """Appends wait for the outcome, for HOLD_S at most; what is not in `closed` at the end takes them up again. Who
+        is cancelled does not know the outcome: then nothing may be appended any more.
+        """
+        for log in logs:
+            log.hold()
+        patience = asyncio.ensure_future(self._lose_patience(logs))
+        try:
+            yield
+        except asyncio.CancelledError:
+            closed |= {log.uid for log in logs}
+            raise
+        finally:
+            patience.cancel()
+            for log in logs:
+                if log.uid not in closed:
+                    log.go_on()
+
+    async def _lose_patience(self, logs: Sequence[Log]) -> None:
+        await self._clock.sleep(HOLD_S)
+        for log in logs:
+            log.refuse_held()
+
+    async def _upload(
+        self, parts: Sequence[Part], closing: Closing | None = None, spare: int | None = None
+    ) -> set[int]:
+        """Puts and commits; with the last commit goes `closing`. `spare` is an object id that is prepared already."""
         groups = grouped(parts, self._config.own_object_bytes)
         places = asyncio.Semaphore(UPLOADS_IN_FLIGHT)
-        puts = [asyncio.ensure_future(self._put(group, places)) for group in groups]
+        ids = [spare if number == 0 else None for number in range(len(groups))]
+        puts = [asyncio.ensure_future(self._put(*each, places)) for each in zip(groups, ids, strict=True)]
         closed: set[int] = set()
         try:
             for number, (group, put) in enumerate(zip(groups, puts, strict=True)):
@@ -124,7 +195,8 @@ class Uploader:
                 put.cancel()
             await asyncio.gather(*puts, return_exceptions=True)
         if not groups and closing is not None:
-            closed = await self._repeat(lambda: self._metadata.write(closing))
+            without = partial(_without, spare=spare, closing=closing)
+            closed = await self._repeat(lambda: self._metadata.write(without), for_ever=True)
         return closed
 
     async def _upload_object(
@@ -146,11 +218,15 @@ class Uploader:
         self._stats.on_operation("upload", "ok", done.seconds)
         return closed
 
-    async def _put(self, parts: Sequence[Part], places: asyncio.Semaphore) -> Uploaded:
+    async def _prepare(self) -> int:
+        now_ms = self._clock.wall_ms()
+        return await self._metadata.write(lambda tx: commits.prepare(tx, self._owner[0], now_ms))
+
+    async def _put(self, parts: Sequence[Part], object_id: int | None, places: asyncio.Semaphore) -> Uploaded:
         async with places:
             begun = self._clock.monotonic()
-            now_ms = self._clock.wall_ms()
-            object_id = await self._metadata.write(lambda tx: commits.prepare(tx, self._owner[0], now_ms))
+            if object_id is None:
+                object_id = await self._prepare()
             data = await asyncio.get_running_loop().run_in_executor(None, build, [(p.log.uid, p.pieces) for p in parts])
             await self._store.put(object_key(object_id), data)
             return Uploaded(object_id=object_id, size_bytes=len(data), seconds=self._clock.monotonic() - begun)
@@ -165,14 +241,19 @@ class Uploader:
             refused = commits.commit(tx, object_id, size, extents, self._owner, now_ms)
             return refused, closing(tx) if closing is not None else set()
 
-        return await self._repeat(lambda: self._metadata.write(work))
+        return await self._repeat(lambda: self._metadata.write(work), for_ever=closing is not None)
 
-    async def _repeat(self, ask: Callable[[], Awaitable[Result]]) -> Result:
-        for _ in range(COMMIT_TRIES):
+    async def _repeat(self, ask: Callable[[], Awaitable[Result]], *, for_ever: bool) -> Result:
+        """Asks until there is an answer. A commit that may have closed ranges is never given up: without its answer
+        nobody knows whether they may still grow.
+        """
+        tries = COMMIT_TRIES
+        while tries or for_ever:
             try:
                 return await ask()
             except MetadataUnavailable:
                 await self._clock.sleep(COMMIT_WAIT_S)
+                tries = max(tries - 1, 0)
         return await ask()
 
 
@@ -188,6 +269,13 @@ def gather(logs: Sequence[Log]) -> list[Part]:
             continue
         parts += [Part(log=log, pieces=some, extent=log.extent(some)) for some in _runs(pieces)]
     return parts
+
+
+def _without(tx: Tx, spare: int | None, closing: Closing) -> set[int]:
+    """Closes without an object: nothing was left to upload."""
+    if spare is not None:
+        commits.give_up(tx, spare)
+    return closing(tx)
 
 
 def _runs(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
