@@ -41,8 +41,8 @@ from broker.telemetry.page import Identity, Metrics
 from broker.telemetry.storage import StorageTimes
 from broker.turns import Turns
 from broker.wal.holder import boot_id
-
 from broker.wal.kinds import BESIDE_OBJECTS
+
 _STOP_S = 6.0
 """For handing over and uploading; what is not done by then stays in the WAL, and nothing is lost."""
 _LAST_BILL_S = 3.0
@@ -75,9 +75,9 @@ class Node:
         self._watch = LoopWatch(clock)
         self._turns = Turns(clock)
         self._biller: Biller | None = None
+        self._wal_stores: dict[str, ObjectStore] = {}
         self._listeners: dict[str, tuple[str, int]] = {}
 
-        self._wal_stores: dict[str, ObjectStore] = {}
     async def start(self) -> Address:
         """Serves when it returns. CannotStart, or an error of the part that could not."""
         config = self.config
@@ -143,8 +143,6 @@ class Node:
         except (sqlite3.Error, OSError) as error:
             raise CannotStart(f"--metadata {url}: {error}; check the file and its disk, or give another") from error
 
-    def _make_logs(self, store: ObjectStore) -> Logs:
-        logs = Logs(
     def _wal_store(self, url: str) -> ObjectStore:
         """The store of a WAL URL: the objects' own, or another that is metered and billed with it."""
         if url == BESIDE_OBJECTS:
@@ -154,11 +152,13 @@ class Node:
             self._wal_stores[url].meter = self._store.meter
         return self._wal_stores[url]
 
+    def _make_logs(self, store: ObjectStore) -> Logs:
+        logs = Logs(
             self._metadata,
             store,
+            wal_store=self._wal_store,
             clock=self._clock,
             entropy=os.urandom,
-            wal_store=self._wal_store,
             broker_id=self.config.id,
             host_id=boot_id(),
             config=LogsConfig(
