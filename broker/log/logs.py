@@ -36,7 +36,8 @@ from broker.metadata import members, trims
 from broker.metadata.image import Recovery
 from broker.metadata.rows import Registration
 from broker.metadata.store import Metadata
-from broker.objects.store import ObjectStore, claim
+from broker.objects.probe import claim, prove
+from broker.objects.store import ObjectStore
 from broker.peers.client import Peers
 from broker.wal.base import Wal, WalError
 from broker.wal.kinds import Say, Site, Tools, Wals
@@ -66,7 +67,7 @@ class Logs:
         self.stats = StorageStats()
         self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Done when the broker must exit at once: its WAL failed, or the others declared it dead."""
-        self._metadata, self._store, self._clock = metadata, store, clock
+        self._metadata, self._store, self._clock, self._entropy = metadata, store, clock, entropy
         self._id, self._host_id, self._config, self._say = broker_id, host_id, config, say
         self._wals = Wals(
             Tools(
@@ -160,6 +161,7 @@ class Logs:
         """Everything up to serving. BadStore, DuplicateResource, WalError or MetadataUnavailable when it cannot."""
         wal = self._held_wal()
         await claim(self._store, self._metadata.image.cluster_id)
+        await prove(self._store, self._metadata.image.cluster_id, self._entropy(8).hex())
         now_ms = self._clock.wall_ms()
         self._epoch, recovery = await self._metadata.change(lambda tx: members.register(tx, me, now_ms))
         self._membership = Membership(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from crc32c import crc32c
 
-from broker.errors import KafkaStorageError
+from broker.objects.faults import Damaged
 
 BLOCK_BYTES = 256 * 1024
 TRAILER = struct.Struct(">QIII4s")
@@ -28,8 +28,8 @@ _MAGIC = b"SPOB"
 Bytes = bytes | bytearray | memoryview
 
 
-class DamagedObject(KafkaStorageError):
-    """Bytes that are not what was written; the store may do better on the next try."""
+class DamagedObject(Damaged):
+    """An object, or a part of one, that does not prove itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,117 @@
+"""A bandwidth budget in which the tail goes first (law 13).
+
+One bucket of bytes for everything that a broker moves to and from its store. What the tail needs (WAL slots, uploads,
+recovery) is taken at once, even into debt; catch-up readers and then compaction wait until the bucket has something
+left. One grant in `SHARE` goes to compaction although a reader waits: without it a broker that is always read from
+would never tidy up. Queues are bounded (law 12): past the bound a reader gets a retriable error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from enum import IntEnum
+
+from broker.clock import Clock
+from broker.objects.faults import StoreUnavailable
+
+BURST_S = 1.0
+"""What an idle bucket saves up, and the deepest debt that the tail can leave to the others."""
+LONGEST_QUEUE = 1024
+SHARE = 10
+
+
+class Priority(IntEnum):
+    """Who goes before whom; the names in lower case label the figures."""
+
+    TAIL = 0
+    CATCH_UP = 1
+    COMPACTION = 2
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Bandwidth:
+    """Shared by all users of one store. `bytes_per_s` None: no limit, figures only."""
+
+    def __init__(self, clock: Clock, bytes_per_s: float | None = None) -> None:
+        if bytes_per_s is not None and bytes_per_s <= 0:
+            raise ValueError(f"a bandwidth of {bytes_per_s:g} bytes a second lets nothing through")
+        self._clock = clock
+        self._rate = bytes_per_s
+        self._left = bytes_per_s * BURST_S if bytes_per_s is not None else 0.0
+        self._at = clock.monotonic()
+        self._queues: dict[Priority, deque[tuple[int, asyncio.Future[None]]]] = {
+            Priority.CATCH_UP: deque(),
+            Priority.COMPACTION: deque(),
+        }
+        self._grants = 0
+        self._granting: asyncio.Task[None] | None = None
+        self.bytes: Counter[str] = Counter()
+        """Let through, by label."""
+        self.waited_s: dict[str, float] = {priority.label: 0.0 for priority in Priority}
+        """Seconds waited in all, by label."""
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Requests that wait now, by label."""
+        return {"tail": 0, **{priority.label: len(queue) for priority, queue in self._queues.items()}}
+
+    async def take(self, priority: Priority, size: int) -> None:
+        """Returns when `size` bytes may be moved. StoreUnavailable when too many wait already."""
+        self._refill()
+        if self._rate is None or priority is Priority.TAIL:
+            self._spend(priority, size)
+            return
+        if self._left > 0 and not any(self._queues.values()):
+            self._spend(priority, size)
+            return
+        queue = self._queues[priority]
+        if len(queue) >= LONGEST_QUEUE:
+            raise StoreUnavailable(f"{len(queue)} {priority.label} requests wait for --store-bandwidth already; retry")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append((size, turn))
+        begun = self._clock.monotonic()
+        if self._granting is None or self._granting.done():
+            self._granting = asyncio.get_running_loop().create_task(self._grant())
+        try:
+            await turn
+        finally:
+            self.waited_s[priority.label] += self._clock.monotonic() - begun
+
+    def add(self, priority: Priority, size: int) -> None:
+        """Counts bytes whose number was not known before they came."""
+        self._refill()
+        self._spend(priority, size)
+
+    def _refill(self) -> None:
+        now = self._clock.monotonic()
+        if self._rate is not None:
+            self._left = min(self._left + (now - self._at) * self._rate, self._rate * BURST_S)
+        self._at = now
+
+    def _spend(self, priority: Priority, size: int) -> None:
+        self.bytes[priority.label] += size
+        if self._rate is not None:
+            self._left = max(self._left - size, -self._rate * BURST_S)
+
+    async def _grant(self) -> None:
+        """Until nobody waits. A grant may leave a debt, so that one larger than the bucket gets its turn too."""
+        assert self._rate is not None
+        while any(self._queues.values()):
+            self._refill()
+            if self._left <= 0:
+                await self._clock.sleep(-self._left / self._rate + 0.001)
+                continue
+            priority = self._next()
+            size, turn = self._queues[priority].popleft()
+            if not turn.done():
+                self._grants += 1
+                self._spend(priority, size)
+                turn.set_result(None)
+
+    def _next(self) -> Priority:
+        waiting = [priority for priority, queue in self._queues.items() if queue]
+        return waiting[-1] if self._grants % SHARE == SHARE - 1 else waiting[0]
