@@ -34,6 +34,11 @@ def prepare(tx: Tx, broker: int, now_ms: int) -> int:
     return int(cursor.lastrowid or 0)
 
 
+def give_up(tx: Tx, object_id: int) -> None:
+    """Forgets an id that was prepared and not used."""
+    tx.run("DELETE FROM objects WHERE id = ? AND state = 'prepared'", object_id)
+
+
 def commit(tx: Tx, object_id: int, size_bytes: int, extents: Sequence[Extent], wal: Wal, now_ms: int) -> set[int]:
     """Makes an uploaded object's extents visible; the uids that were refused. Safe to repeat when the answer was
     lost.
@@ -74,10 +79,11 @@ def _grow(tx: Tx, extent: Extent, object_id: int) -> None:
 
 
 def hand_over(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
-    """Closes ranges at their committed ends and gives the partitions to their targets; the uids that moved.
+    """Closes ranges at their committed ends and gives the partitions to their targets; the uids that are closed.
 
     `ends` is uid to (leader epoch, end). What is left out: a move that was cancelled, a target that is not alive, a
-    range that is not this WAL's, or records that are not committed yet.
+    range that is not this WAL's, or records that are not committed yet. A range that is closed already is named too:
+    the transaction may be asked again because its answer was lost, and nothing may be appended to it.
     """
     epochs = dict(tx.all("SELECT id, epoch FROM brokers WHERE alive = 1"))
     moved = set()
@@ -87,6 +93,8 @@ def hand_over(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
         if target and target[0] in epochs and _close(tx, uid, epoch, end, wal):
             tx.run("UPDATE partitions SET target = NULL WHERE uid = ?", uid)
             give(tx, uid, target[0], epochs[target[0]], target)
+            moved.add(uid)
+        elif tx.one("SELECT 1 FROM epochs WHERE uid = ? AND epoch = ? AND end_ IS NULL", uid, epoch) is None:
             moved.add(uid)
     return moved
 
