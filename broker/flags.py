@@ -16,6 +16,7 @@ from broker.bill.prices import load_prices
 from broker.configs import of_broker
 from broker.errors import InvalidConfig
 from broker.groups.settings import GroupSettings
+from broker.metadata.image import PEER_LISTENER
 from broker.telemetry.zones import Networks, parse_zones
 from broker.wal.kinds import BESIDE_OBJECTS
 
@@ -47,6 +48,8 @@ class Config:
     listeners: tuple[Listener, ...]
     advertised: Mapping[str, Listener]
     """What clients are told instead, by listener name; port 0 stands for the port that was bound."""
+    peer_listener: tuple[str, int]
+    """Where other brokers reach this one; port 0: any."""
     http_host: str
     http_port: int
     zone: str | None
@@ -106,6 +109,12 @@ def _flags() -> argparse.ArgumentParser:
     add("--listeners", default="PLAINTEXT://127.0.0.1:9092", help="NAME://HOST:PORT, comma-separated; port 0: any")
     add("--advertised-listeners", default="", help="what clients are told, where it differs")
     add("--http", default="127.0.0.1:0", help="HOST:PORT of /metrics, /healthz and /readyz")
+    add(
+        "--inter-broker-listener",
+        default="127.0.0.1:0",
+        metavar="HOST:PORT",
+        help="where other brokers reach this one; an address they can use",
+    )
     add("--zone", help="the availability zone this broker is in")
     add("--zones", default="", help="CIDR=ZONE, comma-separated: the zones of clients that do not say")
     add(
@@ -136,6 +145,12 @@ def _config(given: argparse.Namespace) -> Config:
         if listener.host in ("", "0.0.0.0", "::") and listener.name not in advertised:
             flag = f"--listeners {listener.name}://{listener.host}:{listener.port}"
             raise ValueError(f"{flag}: clients cannot connect to that; say how in --advertised-listeners")
+    for listener in listeners:
+        if listener.name == PEER_LISTENER:
+            raise ValueError(f"--listeners {listener.name}: that name is kept for --inter-broker-listener")
+    peer_listener = _host_port("--inter-broker-listener", given.inter_broker_listener)
+    if peer_listener[0] in ("", "0.0.0.0", "::"):
+        raise ValueError(f"--inter-broker-listener {given.inter_broker_listener}: give an address brokers can reach")
     host, port = _host_port("--http", given.http)
     configs = dict(_pair(text) for text in given.config)
     return Config(
@@ -147,6 +162,7 @@ def _config(given: argparse.Namespace) -> Config:
         metadata=_url("--metadata", given.metadata, ("sqlite",), f"sqlite://{directory / 'metadata.db'}"),
         listeners=listeners,
         advertised=advertised,
+        peer_listener=peer_listener,
         http_host=host,
         http_port=port,
         zone=given.zone or None,
@@ -198,7 +214,9 @@ def _wal_url(text: str | None, default: str) -> str:
     if text == BESIDE_OBJECTS:
         return text
     if text is not None and text.startswith(BESIDE_OBJECTS):
-        raise ValueError(f"--wal {text}: write {BESIDE_OBJECTS} alone, for the store of --objects, or s3://bucket/prefix")
+        raise ValueError(
+            f"--wal {text}: write {BESIDE_OBJECTS} alone, for the store of --objects, or s3://bucket/prefix"
+        )
     return _url("--wal", text, ("file", "s3", "objects"), default)
 
 

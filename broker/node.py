@@ -32,7 +32,12 @@ from broker.groups.coordinator import GroupCoordinator
 from broker.http import HttpServer, Reply
 from broker.log import Logs, LogsConfig
 from broker.metadata import Metadata, Registration
+from broker.metadata.image import PEER_LISTENER
+from broker.metadata.secrets import SECRET_BYTES, peers_secret
 from broker.objects import ObjectStore, open_store
+from broker.peers import frames
+from broker.peers.client import Peers
+from broker.peers.server import PeerServer, looking
 from broker.server import Server
 from broker.telemetry.counters import Counters
 from broker.telemetry.exposition import CONTENT_TYPE
@@ -84,6 +89,7 @@ class Node:
         self._make_directory()
         self._store = open_store(config.objects, clock=self._clock, rng=random.Random())
         self._metadata = await self._open_metadata()
+        await self._meet_peers()
         self._logs = self._make_logs(self._store)
         self._groups = GroupCoordinator(
             metadata=self._metadata,
@@ -116,6 +122,8 @@ class Node:
         except TimeoutError:
             self.say(f"not everything was uploaded within {_STOP_S:g} s; the WAL keeps it for the next start")
         await self._server.stop()
+        await self._peer_server.stop()
+        await self._peers.close()
         self._http.close()
         for task in self._tasks:
             task.cancel()
@@ -123,6 +131,14 @@ class Node:
         if self._biller is not None:
             await self._biller.write(_LAST_BILL_S)
         await self._metadata.close()
+
+    async def _meet_peers(self) -> None:
+        """The other brokers: how this one asks them, and what it answers."""
+        fresh = os.urandom(SECRET_BYTES)
+        secret = await self._metadata.write(lambda tx: peers_secret(tx, fresh))
+        self._peers = Peers(secret, self.config.id, os.urandom)
+        handlers = {(frames.LOOK, 0): looking(lambda version, uids: self._logs.look(version, uids))}
+        self._peer_server = PeerServer(secret, handlers, os.urandom)
 
     def say(self, text: str) -> None:
         """One line of narration."""
@@ -167,6 +183,7 @@ class Node:
                 upload_interval_s=self.config.upload_interval_s,
             ),
             say=self.say,
+            peers=self._peers,
         )
         logs.stats.on_operation = self._times.operation
         logs.stats.on_upload_bytes = self._times.uploaded
@@ -189,6 +206,9 @@ class Node:
             with _port("--listeners", listener.host, listener.port):
                 bound = await self._server.listen(listener.name, listener.host, listener.port)
             self._listeners[listener.name] = self._advertised(listener, bound[1])
+        host, port = self.config.peer_listener
+        with _port("--inter-broker-listener", host, port):
+            self._listeners[PEER_LISTENER] = (host, (await self._peer_server.listen(host, port))[1])
         self._http = HttpServer({"/metrics": self._serve_metrics, "/healthz": self._health, "/readyz": self._readiness})
         host = self.config.http_host
         with _port("--http", host, self.config.http_port):

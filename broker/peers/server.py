@@ -9,7 +9,6 @@ import contextlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 
-from broker.clock import Clock
 from broker.errors import KafkaError, MalformedFrame, UnsupportedVersion, code_of
 from broker.ids import Entropy
 from broker.peers import frames
@@ -24,11 +23,20 @@ Handler = Callable[[Cursor], Awaitable[bytes]]
 """Reads a request's body and gives the answer's. A KafkaError becomes the answer's error code."""
 
 
+def looking(look: Callable[[int, list[int]], Awaitable[tuple[int, list[int]]]]) -> Handler:
+    """LOOK v0, answered by `look`."""
+
+    async def handle(cursor: Cursor) -> bytes:
+        return frames.look(*await look(*frames.read_look(cursor)))
+
+    return handle
+
+
 class PeerServer:
     """Serves `handlers`, by (key, version), to those who know the secret."""
 
-    def __init__(self, secret: bytes, handlers: Mapping[tuple[int, int], Handler], clock: Clock, new: Entropy) -> None:
-        self._secret, self._handlers, self._clock, self._new = secret, handlers, clock, new
+    def __init__(self, secret: bytes, handlers: Mapping[tuple[int, int], Handler], new: Entropy) -> None:
+        self._secret, self._handlers, self._new = secret, handlers, new
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
 
