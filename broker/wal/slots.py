@@ -151,8 +151,8 @@ class ObjectWal:
     async def close(self) -> None:
         """Waits for the store as long as it takes; who cannot wait cancels it."""
         try:
+            self._pump()
             while self._tasks and not self._broken:
-                self._pump()
                 await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.abandon()
