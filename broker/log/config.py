@@ -35,6 +35,28 @@ class LogsConfig:
     prepared_ttl_s: float = 600.0
     marked_ttl_s: float = 600.0
     """Law 8: a marked object lives on for readers that still hold its range."""
+    reconcile_prefixes: int = 1
+    """Of the 256 of a bucket, listed for objects that no row knows in each round of housekeeping."""
+    compact_shared_s: float = 300.0
+    """Between compactions of shared objects."""
+    compact_partitions_s: float = 1800.0
+    """Between merges of small objects of single partitions."""
+    compact_round_bytes: int = 1024 * MIB
+    """Read at most in one round; what is left makes the next one come soon."""
+    compact_object_bytes: int = 64 * MIB
+    """Of a compacted object at most: that much is held in memory, twice while it is put together."""
+    compact_own_bytes: int = 4 * MIB
+    """A partition with less in the shared objects at hand is shared again."""
+    clean_s: float = 15.0
+    """Between looks for logs of cleanup.policy=compact that are dirty enough."""
+    clean_keys: int = 1_000_000
+    """Keys of one cleaning at most, about 120 bytes of the worker's memory each."""
+    clean_batch_bytes: int = 32 * MIB
+    """A batch that decompresses to more is left as it is (law 2)."""
+    clean_round_bytes: int = 4096 * MIB
+    """Decompressed at most in one cleaning."""
+    clean_timeout_s: float = 600.0
+    """For one log; the worker is killed after it."""
 
 
 def _ignore(*_: object) -> None:
@@ -78,8 +100,22 @@ class StorageStats:
     compaction_failures: int = 0
     compaction_bytes_in: int = 0
     compaction_bytes_out: int = 0
+    compacted_objects: int = 0
+    """Whose place others took, wholly or in part."""
+    missing_objects: int = 0
+    """Objects that ranges point at and that are gone or damaged: their partitions are not compacted any more."""
+    cleanings: int = 0
+    """Logs of cleanup.policy=compact cleaned."""
+    cleaning_failures: int = 0
+    cleaning_seconds: float = 0.0
     cleaned_records: int = 0
     """Records that cleanup.policy=compact removed."""
+    cleaned_without_key: int = 0
+    """Of those, the ones that had no key."""
+    unopened_batches: int = 0
+    """Batches met by the cleaner that decompress to too much, or not at all."""
+    dirtiest_ratio: float = 0.0
+    """Of the logs of cleanup.policy=compact here, at the last look."""
     limiter_waiting: dict[str, int] = field(default_factory=dict)
     """Requests that wait for bandwidth, by class (tail, catch_up, compaction)."""
     limiter_bytes: dict[str, int] = field(default_factory=dict)
@@ -90,3 +126,5 @@ class StorageStats:
     prepared_objects: int = 0
     marked_objects: int = 0
     swept_objects: int = 0
+    unknown_objects: int = 0
+    """Deleted because no row knew them."""
