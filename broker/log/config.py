@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from broker.wal.base import PENDING_BYTES
+
 MIB = 1024 * 1024
 
 
@@ -18,8 +20,12 @@ class LogsConfig:
     """Upload at once when this much waits."""
     own_object_bytes: int = 8 * MIB
     """A partition with more than this in one upload gets an object of its own."""
+    pending_limit_bytes: int = PENDING_BYTES
+    """What may wait for upload; never more than the WAL holds."""
     tail_cache_bytes: int = 64 * MIB
     block_cache_bytes: int = 32 * MIB
+    read_ahead_bytes: int = 4 * MIB
+    """How far ahead of a catch-up reader its next blocks are asked for."""
     heartbeat_s: float = 1.0
     session_s: float = 3.0
     running_session_s: float = 15.0
@@ -80,6 +86,10 @@ class StorageStats:
     on_operation: Callable[[str, str, float], None] = _ignore
     """operation type (append_wal, upload, get, compact, move, drain, failover), status (ok, error), seconds."""
     on_upload_bytes: Callable[[int], None] = _ignore
+    on_hold: Callable[[bool], None] = _ignore
+    """Told when producers' sockets should not be read any more, and when they may be again."""
+    producers_held: bool = False
+    holds: int = 0
     wal_capacity_bytes: int = 0
     wal_errors: int = 0
     uploads: int = 0

@@ -70,7 +70,7 @@ class Log:
         self._held: list[tuple[Bytes, int, asyncio.Future[Appended]]] | None = None
         """Appends that wait for the outcome of a handover, oldest first; None when they are refused, or not closing."""
         self._wal, self._reader = wal, reader
-        self._tail = Tail(budget, opening.end)
+        self._tail, self._budget = Tail(budget, opening.end), budget
         self._ranges: list[RangeRow] | None = None
         self._gone: KafkaError | None = None
         self._waiters: list[Waiter] = []
@@ -142,8 +142,14 @@ class Log:
             at += batch.last_offset_delta + 1
         self._tail.append(piece)
         self.log_end = offset
-        self.pending_bytes += len(data)
+        self._count(len(data))
         return offset
+
+    def _count(self, size: int) -> None:
+        """Bytes that wait for upload, here and in the whole broker: more of them, or fewer."""
+        self.pending_bytes += size
+        self._budget.pending_bytes += size
+        self._budget.appended_bytes += max(size, 0)
 
     def _answer_at(self, end: int, base: int, done: asyncio.Future[Appended]) -> None:
         if end <= self.high_watermark:
@@ -247,9 +253,12 @@ class Log:
 
     # -- uploading, moving, closing ----------------------------------------------------------------------------------
 
-    def pending(self) -> tuple[list[Piece], Extent | None]:
-        """What is durable and not uploaded yet, and the extent it would make; None when there is nothing."""
-        pieces = self._tail.pending(self.committed_end, self.high_watermark)
+    def pending(self, end: int | None = None) -> tuple[list[Piece], Extent | None]:
+        """What is durable (below `end`) and not uploaded yet, and the extent it would make; None when there is
+        nothing.
+        """
+        limit = self.high_watermark if end is None else min(end, self.high_watermark)
+        pieces = self._tail.pending(self.committed_end, limit)
         if not pieces:
             return [], None
         return pieces, self.extent(pieces)
@@ -269,7 +278,8 @@ class Log:
     def committed(self, extent: Extent, object_id: int) -> None:
         """An upload of ours is visible."""
         self.committed_end = extent.end
-        self.pending_bytes -= extent.size_bytes
+        if self._gone is None:
+            self._count(-extent.size_bytes)
         self.committed_bytes += extent.size_bytes
         self._tail.uploaded(extent.end)
         if self._ranges is not None and (not self._ranges or self._ranges[-1].start < extent.start):
@@ -319,6 +329,7 @@ class Log:
         """Not ours any more: every waiter and every later call gets `why`."""
         self._gone = why
         self.refuse_held(why)
+        self._count(-self.pending_bytes)
         self._tail.close()
         waiters, self._waiters = self._waiters, []
         for _, future, _ in waiters:

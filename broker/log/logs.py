@@ -28,6 +28,7 @@ from broker.log.log import Log
 from broker.log.membership import Membership
 from broker.log.neighbours import Neighbours
 from broker.log.ownership import Ownership, not_leader
+from broker.log.pacing import Pacing
 from broker.log.reader import ObjectReader
 from broker.log.recovery import replay
 from broker.log.tail import TailBudget
@@ -41,11 +42,6 @@ from broker.objects.store import ObjectStore
 from broker.peers.client import Peers
 from broker.wal.base import Wal, WalError
 from broker.wal.kinds import Say, Site, Tools, Wals
-
-UPLOAD_RETRY_S = 1.0
-THROTTLE_FROM = 0.5
-"""Of the WAL's room in use: from here on producers are asked to wait, up to LONGEST_THROTTLE_MS when it is full."""
-LONGEST_THROTTLE_MS = 1000
 
 
 class Logs:
@@ -86,7 +82,7 @@ class Logs:
         self._ownership: Ownership | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._neighbours = Neighbours(peers, broker_id, self._spawn)
-        self._oldest_pending: float | None = None
+        self._pacing: Pacing | None = None
         self._epoch = -1
         self.ready = False
 
@@ -120,10 +116,7 @@ class Logs:
 
     def throttle_ms(self) -> int:
         """How long a producer should wait before its next request, so that uploads keep up (law 12)."""
-        if self._wal is None:
-            return 0
-        over = self._wal.used_bytes / self._wal.stats.limit_bytes - THROTTLE_FROM
-        return int(max(over, 0) / (1 - THROTTLE_FROM) * LONGEST_THROTTLE_MS)
+        return self._pacing.throttle_ms if self._pacing is not None else 0
 
     async def look(self, version: int, uids: Collection[int]) -> tuple[int, list[int]]:
         """What another broker's LOOK asks (broker.peers): the version seen here now, and which of `uids` are open."""
@@ -139,12 +132,12 @@ class Logs:
 
     @property
     def pending_upload_bytes(self) -> int:
-        return sum(log.pending_bytes for log in self._open.values())
+        return self._budget.pending_bytes
 
     @property
     def oldest_pending_s(self) -> float:
         """Age of the oldest record that only the WAL has."""
-        return 0.0 if self._oldest_pending is None else self._clock.monotonic() - self._oldest_pending
+        return self._pacing.oldest_pending_s if self._pacing is not None else 0.0
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -155,6 +148,7 @@ class Logs:
         self._wal = await self._wals.of(url).own(site, self._config.wal_bytes, self._config.lock_wait_s)
         if self._wal.recovered.note:
             self._say(self._wal.recovered.note)
+        self._wal.stats.limit_bytes = min(self._config.pending_limit_bytes, self._wal.stats.capacity_bytes)
         self.stats.wal_capacity_bytes = self._wal.stats.capacity_bytes
 
     async def start(self, me: Registration) -> None:
@@ -223,13 +217,24 @@ class Logs:
             stats=self.stats,
             say=self._say,
         )
+        self._pacing = Pacing(
+            logs=self._open.values,
+            wal=wal,
+            uploader=self._uploader,
+            budget=self._budget,
+            clock=self._clock,
+            config=self._config,
+            stats=self.stats,
+            say=self._say,
+        )
         await self._ownership.apply(self._metadata.image)
         self.ready = True
         for task in (
             self._membership.watch(),
             self._ownership.follow(),
             self._ownership.hand_over(),
-            self._upload_for_ever(),
+            self._pacing.watch(),
+            self._pacing.upload(),
             self._housekeeping.run(),
         ):
             self._spawn(task)
@@ -294,25 +299,3 @@ class Logs:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(Exception(f"an inner task failed, so the broker stops: {error!r}"))
-
-    # -- uploading ---------------------------------------------------------------------------------------------------
-
-    async def _upload_for_ever(self) -> None:
-        last = self._clock.monotonic()
-        wal = self._held_wal()
-        while True:
-            await self._clock.sleep(min(self._config.poll_s, self._config.upload_interval_s))
-            now, pending = self._clock.monotonic(), self.pending_upload_bytes
-            if pending and self._oldest_pending is None:
-                self._oldest_pending = now
-            full = pending >= self._config.upload_bytes or wal.used_bytes > wal.stats.limit_bytes * THROTTLE_FROM
-            if not full and now - last < self._config.upload_interval_s:
-                continue
-            last = now
-            try:
-                await self._uploader.upload(list(self))
-                self._oldest_pending = now if self.pending_upload_bytes else None
-                self._budget.shrink()
-            except KafkaError as error:
-                self._say(f"upload failed, the WAL keeps {pending} bytes: {error}")
-                last = now - self._config.upload_interval_s + UPLOAD_RETRY_S

@@ -20,6 +20,10 @@ class TailBudget:
 
     limit_bytes: int
     held_bytes: int = 0
+    pending_bytes: int = 0
+    """Of all logs together: not uploaded yet."""
+    appended_bytes: int = 0
+    """Ever."""
 
     def __post_init__(self) -> None:
         self._order: deque[Tail] = deque()

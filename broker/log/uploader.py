@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -59,6 +59,14 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A WAL mark, and how far each log was durable at that instant: uid to (epoch, offset)."""
+
+    mark: int
+    ends: Mapping[int, tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Uploaded:
     """An object that is in the store and not committed yet."""
 
@@ -87,13 +95,13 @@ class Uploader:
         self._handovers: set[asyncio.Future[bool]] = set()
         """Under way; whether what they took is committed."""
 
-    async def upload(self, logs: Sequence[Log]) -> None:
-        """Everything durable in all logs of the broker; then the WAL forgets it, unless a handover that began before
-        has failed to bring its part away. StoreUnavailable when the store is away.
+    async def upload(self, logs: Sequence[Log], until: Checkpoint | None = None) -> None:
+        """Everything durable in all logs of the broker, or what was so at a checkpoint; then the WAL forgets it, unless
+        a handover that began before has failed to bring its part away. StoreUnavailable when the store is away.
         """
         async with self._one_at_a_time:
-            mark, beside = self._wal.mark(), list(self._handovers)
-            parts = gather([log for log in logs if log.uid not in self._busy])
+            mark, beside = self._wal.mark() if until is None else until.mark, list(self._handovers)
+            parts = gather([log for log in logs if log.uid not in self._busy], until)
             with self._claimed({part.log.uid for part in parts}):
                 await self._upload(parts)
             if all(await asyncio.gather(*beside)):
@@ -112,9 +120,9 @@ class Uploader:
         settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         closed: set[int] = set()
         spare = await self._prepare()
-        await self._lighten(logs)
         self._handovers.add(settled)
         try:
+            await self._lighten(logs)
             with self._claimed({log.uid for log in logs}), self._held(logs, closed):
                 await asyncio.gather(*(log.wait_for(log.log_end - 1) for log in logs if log.log_end > log.log_start))
                 ends = {log.uid: (log.epoch, log.log_end) for log in logs}
@@ -257,11 +265,14 @@ class Uploader:
         return await ask()
 
 
-def gather(logs: Sequence[Log]) -> list[Part]:
-    """What each log has ready, at this instant; more than an object may hold comes as several parts, in order."""
+def gather(logs: Sequence[Log], until: Checkpoint | None = None) -> list[Part]:
+    """What each log has ready, at this instant or at a checkpoint; more than an object may hold comes as several parts,
+    in order.
+    """
     parts = []
     for log in logs:
-        pieces, extent = log.pending()
+        epoch, end = (log.epoch, None) if until is None else until.ends.get(log.uid, (-1, None))
+        pieces, extent = log.pending(end) if epoch == log.epoch else ([], None)
         if extent is None:
             continue
         if extent.size_bytes <= LARGEST_OBJECT_BYTES:
