@@ -1,0 +1,73 @@
+"""Objects against the metadata: what lies there for nobody, and what is promised and not there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from broker.clock import SystemClock
+from broker.log.reader import object_key
+from broker.metadata import Metadata
+from broker.objects import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from broker.metadata.database import Tx
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """Keys, sorted."""
+
+    orphans: tuple[str, ...]
+    """In the store, and no committed object that a range points at."""
+    missing: tuple[str, ...]
+    """Committed, or pointed at by a range, and not in the store with the size it should have."""
+    live: int
+
+
+def audit(metadata_url: str, objects_url: str, environment: Mapping[str, str]) -> Audit:
+    """What is there now; orphans may just not be collected yet."""
+    with _standing_in(environment):
+        return asyncio.run(_audit(metadata_url, objects_url))
+
+
+async def _audit(metadata_url: str, objects_url: str) -> Audit:
+    clock = SystemClock()
+    store = open_store(objects_url, clock=clock, rng=random.Random())
+    metadata = await Metadata.open(metadata_url, clock=clock, entropy=os.urandom)
+    try:
+        wanted, ranged = await metadata.read(_committed)
+    finally:
+        await metadata.close()
+    # Listed after the metadata was read: what was committed by then must be there; what came since is no orphan yet.
+    there = dict(await store.list("objects/"))
+    referenced = {object_key(number): size for number, size in wanted.items() if number in ranged}
+    missing = [key for key, size in referenced.items() if there.get(key) != size]
+    missing += [object_key(number) for number in ranged - set(wanted)]
+    return Audit(
+        orphans=tuple(sorted(set(there) - set(referenced))), missing=tuple(sorted(missing)), live=len(referenced)
+    )
+
+
+def _committed(tx: Tx) -> tuple[dict[int, int], set[int]]:
+    rows = tx.all("SELECT id, size_bytes FROM objects WHERE state = 'committed'")
+    return {row[0]: row[1] for row in rows}, {row[0] for row in tx.all("SELECT DISTINCT object FROM ranges")}
+
+
+@contextmanager
+def _standing_in(environment: Mapping[str, str]) -> Iterator[None]:
+    """The process's environment for a moment: object stores take credentials from nowhere else."""
+    kept = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
