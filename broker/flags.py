@@ -17,8 +17,11 @@ from broker.configs import of_broker
 from broker.errors import InvalidConfig
 from broker.groups.settings import GroupSettings
 from broker.metadata.image import PEER_LISTENER
+from broker.metadata.urls import KINDS, shown
 from broker.telemetry.zones import Networks, parse_zones
+from broker.wal.base import WalError
 from broker.wal.kinds import BESIDE_OBJECTS
+from broker.wal.places import directory_of
 
 _LISTENER = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)://(?P<host>\[[^\]]*\]|[^:/]*):(?P<port>\d+)$")
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?$")
@@ -59,6 +62,7 @@ class Config:
     groups: GroupSettings
     upload_interval_s: float
     wal_bytes: int
+    allow_host_durability: bool
     spot: bool
     instance_type: str
     bill: bool
@@ -104,8 +108,11 @@ def _flags() -> argparse.ArgumentParser:
     add("--dir", type=Path, required=True, help="where WAL, objects, metadata and bill are by default")
     add("--cluster", default="streampilot", help="the cluster's name, in metrics and bill")
     add("--objects", help="object store: file:///dir or s3://bucket/prefix (default DIR/objects)")
-    add("--wal", help="write-ahead log: file:///dir, objects:// or s3://bucket/prefix (default DIR/wal/ID)")
-    add("--metadata", help="metadata store: sqlite:///file (default DIR/metadata.db)")
+    add(
+        "--wal",
+        help="write-ahead log: file:///dir[?fence=verify], objects:// or s3://bucket/prefix (default DIR/wal/ID)",
+    )
+    add("--metadata", help="metadata store: sqlite:///file or postgresql://user@host/db (default DIR/metadata.db)")
     add("--listeners", default="PLAINTEXT://127.0.0.1:9092", help="NAME://HOST:PORT, comma-separated; port 0: any")
     add("--advertised-listeners", default="", help="what clients are told, where it differs")
     add("--http", default="127.0.0.1:0", help="HOST:PORT of /metrics, /healthz and /readyz")
@@ -122,6 +129,11 @@ def _flags() -> argparse.ArgumentParser:
     )
     add("--upload-interval", type=float, default=60.0, metavar="SECONDS", help="upload at least this often")
     add("--wal-size", default="256MiB", help="capacity of the write-ahead log (default 256MiB)")
+    add(
+        "--allow-host-durability",
+        action="store_true",
+        help="join brokers of other hosts with a WAL that is lost with this host",
+    )
     add("--spot", action="store_true", help="this machine may be taken away at any time")
     add("--instance-type", default="m7g.large", help="what the bill charges for this machine")
     add("--no-bill", action="store_true", help="write no bill")
@@ -159,7 +171,7 @@ def _config(given: argparse.Namespace) -> Config:
         cluster=given.cluster,
         objects=_url("--objects", given.objects, ("file", "s3", "memory"), f"file://{directory / 'objects'}"),
         wal=_wal_url(given.wal, f"file://{directory / 'wal' / str(given.id)}"),
-        metadata=_url("--metadata", given.metadata, ("sqlite",), f"sqlite://{directory / 'metadata.db'}"),
+        metadata=_url("--metadata", given.metadata, KINDS, f"sqlite://{directory / 'metadata.db'}"),
         listeners=listeners,
         advertised=advertised,
         peer_listener=peer_listener,
@@ -171,6 +183,7 @@ def _config(given: argparse.Namespace) -> Config:
         groups=GroupSettings.of(configs),
         upload_interval_s=given.upload_interval,
         wal_bytes=_size("--wal-size", given.wal_size),
+        allow_host_durability=given.allow_host_durability,
         spot=given.spot,
         instance_type=given.instance_type,
         bill=not given.no_bill,
@@ -206,7 +219,7 @@ def _url(flag: str, text: str | None, schemes: Sequence[str], default: str) -> s
         return default
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in schemes or not rest:
-        raise ValueError(f"{flag} {text}: write {' or '.join(f'{known}://...' for known in schemes)}")
+        raise ValueError(f"{flag} {shown(text)}: write {' or '.join(f'{known}://...' for known in schemes)}")
     return text
 
 
@@ -217,6 +230,11 @@ def _wal_url(text: str | None, default: str) -> str:
         raise ValueError(
             f"--wal {text}: write {BESIDE_OBJECTS} alone, for the store of --objects, or s3://bucket/prefix"
         )
+    if text is not None and text.startswith("file://"):
+        try:
+            directory_of(text)
+        except WalError as error:
+            raise ValueError(f"--wal {text}: {error}") from error
     return _url("--wal", text, ("file", "s3", "objects"), default)
 
 

@@ -12,7 +12,6 @@ import errno
 import os
 import random  # noqa: TID251
 import socket
-import sqlite3
 import sys
 import uuid
 from collections.abc import Coroutine
@@ -32,8 +31,10 @@ from broker.groups.coordinator import GroupCoordinator
 from broker.http import HttpServer, Reply
 from broker.log import Logs, LogsConfig
 from broker.metadata import Metadata, Registration
+from broker.metadata.database import MetadataUnavailable
 from broker.metadata.image import PEER_LISTENER
 from broker.metadata.secrets import SECRET_BYTES, peers_secret
+from broker.metadata.urls import shown
 from broker.objects import ObjectStore, open_store
 from broker.peers import frames
 from broker.peers.client import Peers
@@ -156,8 +157,8 @@ class Node:
         url = self.config.metadata
         try:
             return await Metadata.open(url, clock=self._clock, entropy=os.urandom)
-        except (sqlite3.Error, OSError) as error:
-            raise CannotStart(f"--metadata {url}: {error}; check the file and its disk, or give another") from error
+        except MetadataUnavailable as error:
+            raise CannotStart(f"--metadata {shown(url)}: {error}") from error
 
     def _wal_store(self, url: str) -> ObjectStore:
         """The store of a WAL URL: the objects' own, or another that is metered and billed with it."""
@@ -241,6 +242,7 @@ class Node:
             version=version("streampilot"),
             host_id=boot_id(),
             wal_url=self.config.wal,
+            allow_host_durability=self.config.allow_host_durability,
         )
 
     def _make_biller(self) -> Biller:

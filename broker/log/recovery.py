@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from broker.clock import Clock
+from broker.errors import KafkaStorageError
 from broker.log.producers import Producers
 from broker.log.reader import object_key
 from broker.log.uploader import build
@@ -25,6 +27,12 @@ from broker.objects.store import ObjectStore
 from broker.records.batch import batches
 from broker.wal.base import Entry
 
+TRIES = 5
+
+
+class RangesGrew(KafkaStorageError):
+    """The dead broker committed something itself since its ranges were read; nothing happened."""
+
 
 async def replay(
     metadata: Metadata,
@@ -34,7 +42,26 @@ async def replay(
     entries: Iterable[Entry],
     preferred: int | None,
 ) -> list[int]:
-    """Commits what was not, closes the ranges, finds owners (`preferred` for all, when given); the uids concerned."""
+    """Commits what was not, closes the ranges, finds owners (`preferred` for all, when given); the uids concerned.
+
+    Behind a fence that is not a lock a zombie may still commit records it had acknowledged, just now: then the ranges
+    begin elsewhere, and the recovery starts again from there, lest it close a range before the rest of its records.
+    """
+    held = list(entries)
+    for _ in range(TRIES - 1):
+        with suppress(RangesGrew):
+            return await _replay(metadata, store, clock, recovery, held, preferred)
+    return await _replay(metadata, store, clock, recovery, held, preferred)
+
+
+async def _replay(
+    metadata: Metadata,
+    store: ObjectStore,
+    clock: Clock,
+    recovery: Recovery,
+    entries: Sequence[Entry],
+    preferred: int | None,
+) -> list[int]:
     open_ranges = await metadata.read(lambda tx: members.open_ranges(tx, recovery))
     extents, parts = salvage(open_ranges, entries)
     if not extents:
@@ -46,7 +73,9 @@ async def replay(
 
     def work(tx: Tx) -> list[int]:
         members.check_recovery(tx, recovery)
-        commits.commit(tx, object_id, len(data), extents, (recovery.broker, recovery.broker_epoch), now_ms)
+        wal = (recovery.broker, recovery.broker_epoch)
+        if refused := commits.commit(tx, object_id, len(data), extents, wal, now_ms):
+            raise RangesGrew(f"{len(refused)} ranges of broker {recovery.broker} grew while they were recovered: retry")
         return commits.finish_recovery(tx, recovery, preferred)
 
     return await metadata.change(work)

@@ -18,6 +18,8 @@ class Registration:
     version: str
     host_id: str
     wal_url: str
+    allow_host_durability: bool = False
+    """Join with a WAL that is lost with its host, though the cluster has several."""
 
 
 @dataclass(frozen=True, kw_only=True)

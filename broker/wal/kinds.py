@@ -2,6 +2,7 @@
 a holder.
 
     file:///directory                  local disk: a ring and a lifetime lock (disk.py)
+    file:///directory?fence=verify     network volume or shared directory: a ring per life, and verification (shared.py)
     objects://   s3://bucket/prefix    slots in an object store, that of the objects or another one (slots.py)
 """
 
@@ -18,14 +19,16 @@ from broker.ids import Entropy
 from broker.objects import ObjectStore, claim
 from broker.wal.base import Duties, Entry, Wal, WalError
 from broker.wal.disk import LOCK_FILE, RING_FILE, DiskWal
-from broker.wal.holder import HeldByAnother, is_free, is_running, kill_if_stopped
-from broker.wal.places import directory_of
+from broker.wal.holder import HeldByAnother, LifetimeLock, boot_id, holder_of, is_free, is_running, kill_if_stopped
+from broker.wal.places import MOUNTS, directory_of, refuse_shared, verifies
+from broker.wal.shared import Place, SharedWal
 from broker.wal.shelf import Shelf
 from broker.wal.slot_fence import fence_and_read
 from broker.wal.slot_sweep import sweep_slots
 from broker.wal.slots import ObjectWal
 
 LOCK_POLL_S = 0.05
+VERIFIED = "file?fence=verify"
 FENCE_WAIT_S = 0.1
 BESIDE_OBJECTS = "objects://"
 """The WAL URL that means the store of the objects."""
@@ -96,6 +99,7 @@ class DiskKind:
 
     async def own(self, site: Site, capacity_bytes: int, patience_s: float) -> Wal:
         """Waits a little for the lock: a recoverer of this broker's earlier life gives it back when it is done."""
+        refuse_shared(site.url, MOUNTS.read_text())
         clock = self._tools.clock
         patience = clock.monotonic() + patience_s
         while True:
@@ -142,6 +146,74 @@ class DiskKind:
         return 0
 
 
+class SharedKind:
+    """`file:///directory?fence=verify`: the fence is an epoch that ends before anybody else reads. The lock, where the
+    file system has one, only makes things quicker and clearer.
+    """
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def own(self, site: Site, capacity_bytes: int, patience_s: float) -> Wal:
+        """Refuses to take over from a broker whose heart beats (law 5). A holder on another host that does not beat
+        cannot keep its lock from its successor: the epoch ends it.
+        """
+        tools, place = self._tools, _place(site)
+        before = holder_of(place.lock)
+        lock = await self._lock(place, patience_s)
+        if lock is None or before is None or before.boot_id != boot_id():
+            await refuse_twin(tools, site.broker, patience_s / 2)
+        ring = await asyncio.get_running_loop().run_in_executor(
+            None, SharedWal.make_ring, place, capacity_bytes, tools.entropy
+        )
+        return SharedWal(place, lock, ring, duties=tools.duties, clock=tools.clock, say=tools.say)
+
+    async def _lock(self, place: Place, patience_s: float) -> LifetimeLock | None:
+        clock = self._tools.clock
+        patience = clock.monotonic() + patience_s
+        while True:
+            try:
+                return place.prepare()
+            except HeldByAnother:
+                holder = holder_of(place.lock)
+                if clock.monotonic() > patience:
+                    if holder is None or holder.boot_id == boot_id():
+                        raise
+                    return None
+                await clock.sleep(LOCK_POLL_S)
+            except OSError as error:
+                raise WalError(
+                    f"{place.directory}: {error.strerror or error}; check the volume and its mount"
+                ) from error
+
+    async def seize(self, site: Site, epochs: Sequence[int]) -> Seized:
+        """Reads: the epochs ended before this was asked for."""
+        try:
+            entries = await asyncio.get_running_loop().run_in_executor(None, _place(site).read, epochs)
+        except WalError as error:
+            raise WalError(
+                f"the WAL of broker {site.broker} ({site.url}) is not reachable from here: {error}."
+                " Its partitions stay offline until it is back, or until it is declared lost"
+            ) from error
+        return Seized(entries=entries, release=_nothing_held)
+
+    def is_free(self, site: Site) -> bool:
+        """A lock that names its holder was taken, so here a free one means that the holder is gone."""
+        lock = _place(site).lock
+        return site.host_id == self._tools.host_id and holder_of(lock) is not None and is_free(lock)
+
+    def is_running(self, site: Site) -> bool:
+        return site.host_id == self._tools.host_id and is_running(_place(site).lock)
+
+    async def sweep(self, url: str) -> int:
+        """A broker deletes the rings of its earlier lives itself."""
+        return 0
+
+
+def _place(site: Site) -> Place:
+    return Place(directory=directory_of(site.url), broker=site.broker)
+
+
 class SlotKind:
     """`objects://` and `s3://bucket/prefix`: no lock, and in reach of every broker; the fence is a slot."""
 
@@ -153,7 +225,7 @@ class SlotKind:
         have been slow, the fence ends it and nothing is lost.
         """
         tools = self._tools
-        await self._refuse_twin(site.broker, patience_s / 2)
+        await refuse_twin(tools, site.broker, patience_s / 2)
         store = tools.store(site.url)
         await claim(store, tools.cluster_id)
         return ObjectWal(
@@ -165,16 +237,6 @@ class SlotKind:
             entropy=tools.entropy,
             say=tools.say,
         )
-
-    async def _refuse_twin(self, broker: int, patience_s: float) -> None:
-        clock, duties = self._tools.clock, self._tools.duties
-        before = now = await duties.heart(broker)
-        patience = clock.monotonic() + patience_s
-        while now is not None and clock.monotonic() < patience:
-            await clock.sleep(LOCK_POLL_S)
-            now = await duties.heart(broker)
-            if now is not None and now != before:
-                raise HeldByAnother(f"broker {broker} is alive, its heart beats: give this one another --id")
 
     async def seize(self, site: Site, epochs: Sequence[int]) -> Seized:
         """StoreUnavailable, or the metadata's error: try again later."""
@@ -202,18 +264,35 @@ async def _nothing_held() -> None:
     """The fence stays."""
 
 
+async def refuse_twin(tools: Tools, broker: int, patience_s: float) -> None:
+    """HeldByAnother when that broker id's heart beats within `patience_s`: for kinds where no lock shows it."""
+    clock, duties = tools.clock, tools.duties
+    before = now = await duties.heart(broker)
+    patience = clock.monotonic() + patience_s
+    while now is not None and clock.monotonic() < patience:
+        await clock.sleep(LOCK_POLL_S)
+        now = await duties.heart(broker)
+        if now is not None and now != before:
+            raise HeldByAnother(f"broker {broker} is alive, its heart beats: give this one another --id")
+
+
 class Wals:
     """Every kind this broker knows, by the URL's scheme."""
 
     def __init__(self, tools: Tools) -> None:
         slots = SlotKind(tools)
-        self._kinds: dict[str, Kind] = {"file": DiskKind(tools), "objects": slots, "s3": slots}
+        self._kinds: dict[str, Kind] = {
+            "file": DiskKind(tools),
+            VERIFIED: SharedKind(tools),
+            "objects": slots,
+            "s3": slots,
+        }
 
     def of(self, url: str) -> Kind:
         """WalError for a kind this broker does not have."""
-        scheme = url.partition("://")[0]
+        scheme = VERIFIED if verifies(url) else url.partition("://")[0]
         if (kind := self._kinds.get(scheme)) is None:
-            raise WalError(f"WAL {url}: give {' or '.join(f'{known}://...' for known in self._kinds)}")
+            raise WalError(f"WAL {url}: give file:///..., objects:// or s3://...")
         return kind
 
     async def sweep(self, urls: Iterable[str]) -> int:

@@ -7,7 +7,7 @@ file:///directory?fence=verify    a network volume or a shared directory
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from broker.wal.base import WalError
 
@@ -32,7 +32,7 @@ def _split(url: str) -> tuple[Path, bool]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     if scheme != "file" or not path.startswith("/") or (mark and options != {"fence": "verify"}):
         raise WalError(f"WAL {url}: write file:///directory or file:///directory?fence=verify")
-    return Path(unquote(path)), bool(mark)
+    return Path(path), bool(mark)
 
 
 def file_system(directory: Path, mounts: str) -> str:

@@ -57,7 +57,12 @@ class Ring:
         """Opens the file, or makes it with `capacity` bytes of ring; an existing ring keeps its size."""
         if not path.exists():
             make(path, aligned(capacity), ring_id)
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return cls.existing(path)
+
+    @classmethod
+    def existing(cls, path: Path, *, writable: bool = True) -> Ring:
+        """Opens a ring that was made before."""
+        fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
         # Without read-ahead the parts never written stay holes to SEEK_DATA: opening a new ring reads a page of it.
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
         heads = [head for at in (0, ALIGN) if (head := unpack_head(os.pread(fd, ALIGN, at))) is not None]

@@ -35,6 +35,12 @@ def batch(count: int = 1, *, producer: int = -1, sequence: int = -1, at_ms: int 
     body += b"x" * (size * count)
     return struct.pack(">qiibI", 0, len(body) + 9, 0, 2, crc32c(body)) + body
 
+WALS = {
+    "disk": "file://{path}/wal/{broker}",
+    "shared": "file://{path}/wal?fence=verify",
+    "objects": "objects://",
+}
+
 
 class Cluster:
     """`wal` is the kind of everybody's WAL: disk, or objects."""
@@ -48,7 +54,7 @@ class Cluster:
         clock = SystemClock()
         metadata = await Metadata.open(f"sqlite://{self.path}/metadata.db", clock=clock, entropy=os.urandom)
         store = open_store(f"file://{self.path}/objects", clock=clock, rng=random.Random(1))
-        wal = f"file://{self.path}/wal/{broker}" if self.wal == "disk" else "objects://"
+        wal = WALS[self.wal].format(path=self.path, broker=broker)
         logs = Logs(
             metadata,
             store,
