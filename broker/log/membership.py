@@ -79,7 +79,7 @@ class Membership:
                 self.controller_epoch = None
             except KafkaError as error:
                 self._say(f"controller duty failed, trying again: {error}")
-            await self._clock.sleep(self._config.poll_s)
+            await self._metadata.nudged(self._config.poll_s)
 
     async def _duties(self, image: Image) -> None:
         if self._id not in image.brokers or image.brokers[self._id].epoch != self._epoch:

@@ -12,12 +12,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from broker.errors import KafkaStorageError
 from broker.metadata.database import Tx
 from broker.metadata.image import Recovery
-from broker.metadata.members import check_controller, check_recovery, deregister, give, hand_out, sign_off, successors
+from broker.metadata.members import (
+    Gift,
+    check_controller,
+    check_recovery,
+    deregister,
+    give,
+    hand_out,
+    sign_off,
+    successors,
+)
 from broker.metadata.picture import DUTIES, TOPIC
 from broker.metadata.rows import Extent, Opening, RangeRow
 from broker.metadata.topics import mark_unreferenced
@@ -28,10 +37,11 @@ Wal = tuple[int, int]
 
 def prepare(tx: Tx, broker: int, now_ms: int) -> int:
     """A fresh object id; the row protects the upload from the sweeper until its time is over."""
-    cursor = tx.run(
-        "INSERT INTO objects(state, broker, size_bytes, at_ms) VALUES ('prepared', ?, 0, ?)", broker, now_ms
+    (object_id,) = tx.one(
+        "INSERT INTO objects(state, broker, size_bytes, at_ms) VALUES ('prepared', ?, 0, ?) RETURNING id",
+        *(broker, now_ms),
     )
-    return int(cursor.lastrowid or 0)
+    return int(object_id)
 
 
 def give_up(tx: Tx, object_id: int) -> None:
@@ -44,37 +54,42 @@ def commit(tx: Tx, object_id: int, size_bytes: int, extents: Sequence[Extent], w
     lost.
     """
     row = tx.one("SELECT state FROM objects WHERE id = ?", object_id)
-    if row is not None and row[0] == "committed":
+    if row is not None and row[0] in ("committed", "marked"):
         done = {r[0] for r in tx.all("SELECT uid FROM ranges WHERE object = ?", object_id)}
         return {extent.uid for extent in extents} - done
     if row is None or row[0] != "prepared":
         raise KafkaStorageError(f"object {object_id} was given up before its commit: its upload took too long")
-    refused = {extent.uid for extent in extents if not _may_grow(tx, extent, wal)}
+    refused = _refused(tx, extents, wal)
     state = "marked" if len(refused) == len(extents) else "committed"
     tx.run("UPDATE objects SET state = ?, size_bytes = ?, at_ms = ? WHERE id = ?", state, size_bytes, now_ms, object_id)
-    for extent in extents:
-        if extent.uid not in refused:
-            _grow(tx, extent, object_id)
+    _grow(tx, [extent for extent in extents if extent.uid not in refused], object_id)
     return refused
 
 
-def _may_grow(tx: Tx, extent: Extent, wal: Wal) -> bool:
-    held = tx.one(
-        "SELECT 1 FROM epochs e JOIN partitions p ON p.uid = e.uid WHERE e.uid = ? AND e.epoch = ? AND e.end_ IS NULL"
-        " AND e.broker = ? AND e.broker_epoch <= ? AND p.log_end = ?",
-        *(extent.uid, extent.epoch, *wal, extent.start),
-    )
-    return held is not None
+def _refused(tx: Tx, extents: Sequence[Extent], wal: Wal) -> set[int]:
+    """Those whose range is not open for this WAL under that leader epoch, or does not end where they start."""
+    ends = _open_ends(tx, [extent.uid for extent in extents], wal)
+    return {extent.uid for extent in extents if ends.get((extent.uid, extent.epoch)) != extent.start}
 
 
-def _grow(tx: Tx, extent: Extent, object_id: int) -> None:
-    tx.run(
-        "INSERT INTO ranges VALUES (?, ?, ?, ?, ?, ?)",
-        *(extent.uid, extent.start, extent.end, object_id, extent.size_bytes, extent.max_timestamp_ms),
+def _open_ends(tx: Tx, uids: Collection[int], wal: Wal) -> dict[tuple[int, int], int]:
+    """(uid, leader epoch) to the committed end, where that range is open and this WAL's."""
+    rows = tx.among(
+        "SELECT e.uid, e.epoch, p.log_end FROM epochs e JOIN partitions p ON p.uid = e.uid WHERE e.uid IN ({keys})"
+        " AND e.end_ IS NULL AND e.broker = ? AND e.broker_epoch <= ?",
+        *(uids, *wal),
     )
-    tx.run(
+    return {(uid, epoch): end for uid, epoch, end in rows}
+
+
+def _grow(tx: Tx, extents: Sequence[Extent], object_id: int) -> None:
+    tx.many(
+        "INSERT INTO ranges(uid, start, end_, object, size_bytes, max_timestamp_ms) VALUES (?, ?, ?, ?, ?, ?)",
+        [(e.uid, e.start, e.end, object_id, e.size_bytes, e.max_timestamp_ms) for e in extents],
+    )
+    tx.many(
         "UPDATE partitions SET log_end = ?, size_bytes = size_bytes + ?, producers = ? WHERE uid = ?",
-        *(extent.end, extent.size_bytes, extent.producers, extent.uid),
+        [(e.end, e.size_bytes, e.producers, e.uid) for e in extents],
     )
 
 
@@ -85,30 +100,24 @@ def hand_over(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
     range that is not this WAL's, or records that are not committed yet. A range that is closed already is named too:
     the transaction may be asked again because its answer was lost, and nothing may be appended to it.
     """
-    epochs = dict(tx.all("SELECT id, epoch FROM brokers WHERE alive = 1"))
-    moved = set()
-    for uid, (epoch, end) in ends.items():
-        row = tx.one("SELECT target FROM partitions WHERE uid = ?", uid)
-        target = json.loads(row[0]) if row and row[0] else []
-        if target and target[0] in epochs and _close(tx, uid, epoch, end, wal):
-            tx.run("UPDATE partitions SET target = NULL WHERE uid = ?", uid)
-            give(tx, uid, target[0], epochs[target[0]], target)
-            moved.add(uid)
-        elif tx.one("SELECT 1 FROM epochs WHERE uid = ? AND epoch = ? AND end_ IS NULL", uid, epoch) is None:
-            moved.add(uid)
-    return moved
+    alive = dict(tx.all("SELECT id, epoch FROM brokers WHERE alive = 1"))
+    rows = tx.among("SELECT uid, target FROM partitions WHERE uid IN ({keys}) AND target IS NOT NULL", ends)
+    targets = {uid: ids for uid, target in rows if (ids := json.loads(target)) and ids[0] in alive}
+    moved = _close(tx, {uid: ends[uid] for uid in targets}, wal)
+    tx.many("UPDATE partitions SET target = NULL WHERE uid = ?", [(uid,) for uid in moved])
+    to = {uid: targets[uid][0] for uid in moved}
+    give(tx, [Gift(uid=u, owner=b, owner_epoch=alive[b], replicas=targets[u]) for u, b in to.items()])
+    rows = tx.among("SELECT uid, epoch FROM epochs WHERE uid IN ({keys}) AND end_ IS NULL", ends)
+    still_open = {(uid, epoch) for uid, epoch in rows}
+    return {uid for uid, (epoch, _) in ends.items() if (uid, epoch) not in still_open}
 
 
-def _close(tx: Tx, uid: int, epoch: int, end: int, wal: Wal) -> bool:
-    """Closes the open range when it is this WAL's and committed up to `end`."""
-    return (
-        tx.run(
-            "UPDATE epochs SET end_ = ? WHERE uid = ? AND epoch = ? AND broker = ? AND broker_epoch <= ?"
-            " AND end_ IS NULL AND (SELECT log_end FROM partitions p WHERE p.uid = epochs.uid) = ?",
-            *(end, uid, epoch, *wal, end),
-        ).rowcount
-        == 1
-    )
+def _close(tx: Tx, ends: Mapping[int, tuple[int, int]], wal: Wal) -> list[int]:
+    """Closes the open ranges that are this WAL's and committed up to the given end; the uids of those."""
+    committed = _open_ends(tx, ends, wal)
+    closed = [(end, uid, epoch) for uid, (epoch, end) in ends.items() if committed.get((uid, epoch)) == end]
+    tx.many("UPDATE epochs SET end_ = ? WHERE uid = ? AND epoch = ?", closed)
+    return [uid for _, uid, _ in closed]
 
 
 def release(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
@@ -124,7 +133,7 @@ def release(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
         *wal,
     )
     all_ends = {uid: ends.get(uid, (epoch, end)) for uid, epoch, end in rows}
-    closed = [uid for uid, (epoch, end) in all_ends.items() if _close(tx, uid, epoch, end, wal)]
+    closed = _close(tx, all_ends, wal)
     hand_out(tx, closed, successors(tx, {wal[0]}))
     sign_off(tx, *wal)
     return set(closed)
@@ -140,14 +149,13 @@ def finish_recovery(tx: Tx, recovery: Recovery, preferred: int | None) -> list[i
         " WHERE e.broker = ? AND e.broker_epoch <= ? AND e.end_ IS NULL",
         *(recovery.broker, recovery.broker_epoch),
     )
-    for uid, end in rows:
-        tx.run("UPDATE epochs SET end_ = ? WHERE uid = ? AND end_ IS NULL", end, uid)
+    tx.many("UPDATE epochs SET end_ = ? WHERE uid = ? AND end_ IS NULL", [(end, uid) for uid, end in rows])
     live = successors(tx, ())
     if preferred is not None:
-        for uid, _ in rows:
-            give(tx, uid, preferred, dict(live)[preferred])
+        epoch = dict(live)[preferred]
+        give(tx, [Gift(uid=uid, owner=preferred, owner_epoch=epoch) for uid, _ in rows])
     else:
-        hand_out(tx, [row[0] for row in rows], live)
+        hand_out(tx, [uid for uid, _ in rows], live)
     tx.run("DELETE FROM recoveries WHERE broker = ?", recovery.broker)
     tx.changed(DUTIES)
     return [row[0] for row in rows]
@@ -155,18 +163,16 @@ def finish_recovery(tx: Tx, recovery: Recovery, preferred: int | None) -> list[i
 
 def openings(tx: Tx, owner: int, owner_epoch: int, uids: Collection[int]) -> list[Opening]:
     """What is needed to open those partitions, as far as this broker epoch really has an open range for them."""
-    found = []
-    for uid in uids:
-        row = tx.one(
-            "SELECT p.uid, e.epoch, p.log_start, p.log_end, p.size_bytes, p.producers FROM partitions p"
-            " JOIN epochs e ON e.uid = p.uid AND e.epoch = p.epoch"
-            " WHERE p.uid = ? AND p.owner = ? AND e.broker = ? AND e.broker_epoch = ? AND e.end_ IS NULL",
-            *(uid, owner, owner, owner_epoch),
-        )
-        if row is not None:
-            uid, epoch, start, end, size, producers = row
-            found.append(Opening(uid=uid, epoch=epoch, start=start, end=end, size_bytes=size, producers=producers))
-    return found
+    rows = tx.among(
+        "SELECT p.uid, e.epoch, p.log_start, p.log_end, p.size_bytes, p.producers FROM partitions p"
+        " JOIN epochs e ON e.uid = p.uid AND e.epoch = p.epoch"
+        " WHERE p.uid IN ({keys}) AND p.owner = ? AND e.broker = ? AND e.broker_epoch = ? AND e.end_ IS NULL",
+        *(uids, owner, owner, owner_epoch),
+    )
+    return [
+        Opening(uid=uid, epoch=epoch, start=start, end=end, size_bytes=size, producers=producers)
+        for uid, epoch, start, end, size, producers in rows
+    ]
 
 
 def ranges(tx: Tx, uid: int) -> list[RangeRow]:
@@ -198,8 +204,9 @@ def drop_before(tx: Tx, uid: int, epoch: int, start: int, wal: Wal, now_ms: int)
     freed = sum(row[1] for row in rows)
     tx.run("DELETE FROM ranges WHERE uid = ? AND end_ <= ?", uid, start)
     tx.run(
-        "UPDATE partitions SET log_start = max(log_start, ?), size_bytes = size_bytes - ? WHERE uid = ?",
-        *(start, freed, uid),
+        "UPDATE partitions SET log_start = CASE WHEN log_start < ? THEN ? ELSE log_start END,"
+        " size_bytes = size_bytes - ? WHERE uid = ?",
+        *(start, start, freed, uid),
     )
     mark_unreferenced(tx, {row[0] for row in rows}, now_ms)
     (topic,) = tx.one("SELECT topic_id FROM partitions WHERE uid = ?", uid)
@@ -219,8 +226,9 @@ def condemn(tx: Tx, me: int, controller_epoch: int, prepared_before_ms: int, mar
 
 
 def forget(tx: Tx, objects: Collection[int]) -> None:
-    """Removes the rows of deleted objects."""
-    tx.many("DELETE FROM objects WHERE id = ? AND state = 'dead'", [(object_id,) for object_id in objects])
+    """Removes the rows of deleted objects, but never the highest there is: it says which ids were given out."""
+    tx.among("UPDATE objects SET state = 'gone' WHERE id IN ({keys}) AND state = 'dead'", objects)
+    tx.run("DELETE FROM objects WHERE state = 'gone' AND id < (SELECT max(id) FROM objects)")
 
 
 def totals(tx: Tx) -> tuple[int, int]:
@@ -231,5 +239,5 @@ def totals(tx: Tx) -> tuple[int, int]:
 
 def newest_object(tx: Tx) -> int:
     """The highest object id ever given out: one above it in the bucket means this metadata is an older copy (law 8)."""
-    row = tx.one("SELECT seq FROM sqlite_sequence WHERE name = 'objects'")
-    return int(row[0]) if row else 0
+    (highest,) = tx.one("SELECT max(id) FROM objects")
+    return int(highest or 0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from broker.errors import NotCoordinator
+from broker.errors import KafkaError, NotCoordinator
 from broker.metadata.database import Tx
 from broker.metadata.rows import Coordinator, GroupRow, OffsetRow
 
@@ -17,23 +17,49 @@ def check_coordinator(tx: Tx, coordinator: Coordinator) -> None:
     """NotCoordinator unless the caller still leads the group's partition, under the same epoch."""
     row = tx.one("SELECT owner, epoch FROM partitions WHERE uid = ?", coordinator.uid)
     if row is None or tuple(row) != (coordinator.owner, coordinator.epoch):
-        raise NotCoordinator(f"broker {coordinator.owner} no longer coordinates under epoch {coordinator.epoch}")
+        raise _not_coordinator(coordinator)
 
 
-def commit_offsets(tx: Tx, group_id: str, rows: Mapping[OffsetKey, OffsetRow], coordinator: Coordinator) -> None:
-    check_coordinator(tx, coordinator)
+def _not_coordinator(coordinator: Coordinator) -> NotCoordinator:
+    return NotCoordinator(f"broker {coordinator.owner} no longer coordinates under epoch {coordinator.epoch}")
+
+
+OffsetCommit = tuple[str, Mapping[OffsetKey, OffsetRow], Coordinator]
+"""Group id, its new offsets, and what they are conditional on."""
+
+
+def commit_offsets(tx: Tx, commits: Sequence[OffsetCommit]) -> list[KafkaError | None]:
+    """Every group's offsets that wait at this moment, in two statements; per commit, why it was refused. Where two
+    commit the same offset the later one stands.
+    """
+    uids = [coordinator.uid for _, _, coordinator in commits]
+    held = {
+        uid: (owner, epoch)
+        for uid, owner, epoch in tx.among("SELECT uid, owner, epoch FROM partitions WHERE uid IN ({keys})", uids)
+    }
+    refusals: list[KafkaError | None] = []
+    rows: dict[tuple[str, bytes, int], tuple[int, int, str, int]] = {}
+    for group_id, offsets, coordinator in commits:
+        if held.get(coordinator.uid) != (coordinator.owner, coordinator.epoch):
+            refusals.append(_not_coordinator(coordinator))
+            continue
+        refusals.append(None)
+        for (topic, index), row in offsets.items():
+            key = (group_id, topic.bytes, index)
+            rows[key] = (row.offset, row.leader_epoch, row.metadata, row.committed_at_ms)
     tx.many(
-        "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (group_id, topic.bytes, index, row.offset, row.leader_epoch, row.metadata, row.committed_at_ms)
-            for (topic, index), row in rows.items()
-        ],
+        'INSERT INTO offsets(group_id, topic_id, partition, "offset", leader_epoch, metadata, committed_at_ms)'
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (group_id, topic_id, partition) DO UPDATE SET"
+        ' "offset" = excluded."offset", leader_epoch = excluded.leader_epoch, metadata = excluded.metadata,'
+        " committed_at_ms = excluded.committed_at_ms",
+        [(*key, *values) for key, values in rows.items()],
     )
+    return refusals
 
 
 def fetch_offsets(tx: Tx, group_id: str) -> dict[OffsetKey, OffsetRow]:
     rows = tx.all(
-        "SELECT topic_id, partition, offset, leader_epoch, metadata, committed_at_ms FROM offsets WHERE group_id = ?",
+        'SELECT topic_id, partition, "offset", leader_epoch, metadata, committed_at_ms FROM offsets WHERE group_id = ?',
         group_id,
     )
     return {
@@ -44,7 +70,11 @@ def fetch_offsets(tx: Tx, group_id: str) -> dict[OffsetKey, OffsetRow]:
 
 def save_group(tx: Tx, row: GroupRow, coordinator: Coordinator) -> None:
     check_coordinator(tx, coordinator)
-    tx.run("INSERT OR REPLACE INTO groups VALUES (?, ?, ?)", row.group_id, row.coordinator_uid, row.state)
+    tx.run(
+        "INSERT INTO groups(group_id, coordinator_uid, state) VALUES (?, ?, ?) ON CONFLICT (group_id) DO UPDATE SET"
+        " coordinator_uid = excluded.coordinator_uid, state = excluded.state",
+        *(row.group_id, row.coordinator_uid, row.state),
+    )
 
 
 def delete_group(tx: Tx, group_id: str, coordinator: Coordinator) -> None:

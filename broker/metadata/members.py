@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from broker.errors import DuplicateResource, NotController, StaleBrokerEpoch
 from broker.metadata.database import Tx
+from broker.metadata.hosts import refuse_second_host
 from broker.metadata.image import NOBODY, Recovery
 from broker.metadata.picture import BROKERS, DUTIES, TOPIC
 from broker.metadata.rows import OpenRange, Registration
@@ -18,12 +20,13 @@ def register(tx: Tx, me: Registration, now_ms: int) -> tuple[int, Recovery | Non
     The caller holds its WAL's lock, so a recoverer that was at work on that WAL is not; it loses the duty here.
     """
     _refuse_twin(tx, me)
+    refuse_second_host(tx, me)
     (epoch,) = tx.one("UPDATE cluster SET next_broker_epoch = next_broker_epoch + 1 RETURNING next_broker_epoch")
-    cordoned = tx.one("SELECT cordoned FROM brokers WHERE id = ?", me.id) or (0,)
     tx.run(
-        "INSERT OR REPLACE INTO brokers VALUES (?, ?, 1, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        *(me.id, epoch, cordoned[0], json.dumps({k: list(v) for k, v in me.listeners.items()}), me.http, me.zone),
-        *(me.spot, me.version, me.host_id, me.wal_url, now_ms, now_ms),
+        f"INSERT INTO brokers(id, cordoned, {', '.join(_TOLD)}) VALUES (?, 0, ?, 1, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _TOLD)}",
+        *(me.id, epoch, json.dumps({k: list(v) for k, v in me.listeners.items()}), me.http, me.zone, int(me.spot)),
+        *(me.version, me.host_id, me.wal_url, now_ms, now_ms),
     )
     tx.changed(BROKERS)
     if not tx.one("SELECT 1 FROM epochs WHERE broker = ? AND broker_epoch < ? AND end_ IS NULL", me.id, epoch):
@@ -31,6 +34,13 @@ def register(tx: Tx, me: Registration, now_ms: int) -> tuple[int, Recovery | Non
         adopt(tx, me.id, epoch)
         return epoch, None
     return epoch, _assign(tx, me.id, epoch - 1, me.id)
+
+
+_TOLD = (
+    *("epoch", "alive", "heartbeat", "listeners", "http", "zone", "spot", "version", "host_id", "wal_url"),
+    *("started_at_ms", "registered_at_ms"),
+)
+"""What a registration sets; whether the broker is cordoned stays as it was."""
 
 
 def _refuse_twin(tx: Tx, me: Registration) -> None:
@@ -52,7 +62,12 @@ def _assign(tx: Tx, broker: int, broker_epoch: int, recoverer: int) -> Recovery:
     """
     row = tx.one("SELECT epoch FROM recoveries WHERE broker = ?", broker)
     number = row[0] + 1 if row else 1
-    tx.run("INSERT OR REPLACE INTO recoveries VALUES (?, ?, ?, ?)", broker, broker_epoch, recoverer, number)
+    tx.run(
+        "INSERT INTO recoveries(broker, broker_epoch, recoverer, epoch) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (broker) DO UPDATE SET"
+        " broker_epoch = excluded.broker_epoch, recoverer = excluded.recoverer, epoch = excluded.epoch",
+        *(broker, broker_epoch, recoverer, number),
+    )
     tx.changed(DUTIES)
     return Recovery(broker=broker, broker_epoch=broker_epoch, recoverer=recoverer, epoch=number)
 
@@ -60,30 +75,50 @@ def _assign(tx: Tx, broker: int, broker_epoch: int, recoverer: int) -> Recovery:
 def adopt(tx: Tx, broker: int, broker_epoch: int) -> None:
     """Takes what nobody owns and whose preferred owner is this broker (or that never had a replica at all)."""
     rows = tx.all("SELECT uid, replicas FROM partitions WHERE owner = ?", NOBODY)
-    for uid, replicas in rows:
-        ids = json.loads(replicas)
-        if not ids or ids[0] == broker:
-            give(tx, uid, broker, broker_epoch, ids or [broker])
+    wanted = {uid: json.loads(replicas) for uid, replicas in rows}
+    give(
+        tx,
+        [
+            Gift(uid=uid, owner=broker, owner_epoch=broker_epoch, replicas=ids or [broker])
+            for uid, ids in wanted.items()
+            if not ids or ids[0] == broker
+        ],
+    )
 
 
-def give(tx: Tx, uid: int, owner: int, owner_epoch: int, replicas: list[int] | None = None) -> None:
-    """Makes `owner` the leader under the next epoch and opens its range at the committed end."""
-    epoch, end, topic, had = tx.one("SELECT epoch, log_end, topic_id, replicas FROM partitions WHERE uid = ?", uid)
-    wanted = had if replicas is None else json.dumps(replicas)
-    tx.run("UPDATE partitions SET owner = ?, epoch = ?, replicas = ? WHERE uid = ?", owner, epoch + 1, wanted, uid)
-    if owner != NOBODY:
-        tx.run("INSERT INTO epochs VALUES (?, ?, ?, ?, ?, NULL)", uid, epoch + 1, owner, owner_epoch, end)
-    tx.changed(TOPIC, topic.hex())
+@dataclass(frozen=True, kw_only=True)
+class Gift:
+    """A partition's next leader."""
+
+    uid: int
+    owner: int
+    owner_epoch: int
+    replicas: Sequence[int] | None = None
+    """None leaves them as they are."""
+
+
+def give(tx: Tx, gifts: Sequence[Gift]) -> None:
+    """Makes each owner the leader under the next epoch and opens its range at the committed end."""
+    rows = tx.among(
+        "SELECT uid, epoch, log_end, topic_id, replicas FROM partitions WHERE uid IN ({keys})", [g.uid for g in gifts]
+    )
+    known = {uid: (epoch, end, topic, had) for uid, epoch, end, topic, had in rows}
+    led, opened = [], []
+    for gift in gifts:
+        epoch, end, topic, had = known[gift.uid]
+        wanted = had if gift.replicas is None else json.dumps(list(gift.replicas))
+        led.append((gift.owner, epoch + 1, wanted, gift.uid))
+        if gift.owner != NOBODY:
+            opened.append((gift.uid, epoch + 1, gift.owner, gift.owner_epoch, end))
+        tx.changed(TOPIC, topic.hex())
+    tx.many("UPDATE partitions SET owner = ?, epoch = ?, replicas = ? WHERE uid = ?", led)
+    tx.many("INSERT INTO epochs(uid, epoch, broker, broker_epoch, start) VALUES (?, ?, ?, ?, ?)", opened)
 
 
 def heartbeat(tx: Tx, broker: int, epoch: int) -> None:
     """Counts one up; StaleBrokerEpoch tells a broker that was declared dead, or whose id started again elsewhere."""
-    if (
-        tx.run(
-            "UPDATE brokers SET heartbeat = heartbeat + 1 WHERE id = ? AND epoch = ? AND alive = 1", broker, epoch
-        ).rowcount
-        == 0
-    ):
+    beat = "UPDATE brokers SET heartbeat = heartbeat + 1 WHERE id = ? AND epoch = ? AND alive = 1"
+    if tx.run(beat, broker, epoch) == 0:
         raise StaleBrokerEpoch(f"broker {broker} with epoch {epoch} was declared dead, or its id runs elsewhere")
 
 
@@ -98,7 +133,11 @@ def deregister(tx: Tx, broker: int, epoch: int) -> None:
 def sign_off(tx: Tx, broker: int, epoch: int) -> None:
     """Marks that nothing is expected of a broker that deregistered, unless it left a range open in its WAL."""
     if not tx.one("SELECT 1 FROM epochs WHERE broker = ? AND end_ IS NULL", broker):
-        tx.run("INSERT OR REPLACE INTO departed VALUES (?, ?)", broker, epoch)
+        tx.run(
+            "INSERT INTO departed(broker, epoch) VALUES (?, ?)"
+            " ON CONFLICT (broker) DO UPDATE SET epoch = excluded.epoch",
+            *(broker, epoch),
+        )
 
 
 def take_control(tx: Tx, me: int, my_epoch: int, from_broker: int) -> int | None:
@@ -186,13 +225,12 @@ def settle_orphans(tx: Tx, me: int, controller_epoch: int) -> int:
 def hand_out(tx: Tx, uids: list[int], live: list[tuple[int, int]]) -> int:
     """Gives each partition to its first live replica, else to the live brokers in turn; how many found an owner."""
     epochs = dict(live)
+    replicas = dict(tx.among("SELECT uid, replicas FROM partitions WHERE uid IN ({keys})", uids))
+    gifts = []
     for turn, uid in enumerate(uids):
-        (replicas,) = tx.one("SELECT replicas FROM partitions WHERE uid = ?", uid)
-        owner = next((i for i in json.loads(replicas) if i in epochs), None)
-        if owner is None and live:
+        owner = next((i for i in json.loads(replicas[uid]) if i in epochs), NOBODY)
+        if owner == NOBODY and live:
             owner = live[turn % len(live)][0]
-        if owner is None:
-            give(tx, uid, NOBODY, -1)
-        else:
-            give(tx, uid, owner, epochs[owner])
+        gifts.append(Gift(uid=uid, owner=owner, owner_epoch=epochs.get(owner, -1)))
+    give(tx, gifts)
     return len(uids) if live else 0

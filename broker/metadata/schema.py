@@ -60,7 +60,7 @@ MIGRATIONS: tuple[str, ...] = (
       group_id TEXT PRIMARY KEY, coordinator_uid INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX groups_by_coordinator ON groups(coordinator_uid);
     CREATE TABLE offsets(
-      group_id TEXT NOT NULL, topic_id BLOB NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
+      group_id TEXT NOT NULL, topic_id BLOB NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
       leader_epoch INTEGER NOT NULL, metadata TEXT NOT NULL, committed_at_ms INTEGER NOT NULL,
       PRIMARY KEY(group_id, topic_id, partition)) WITHOUT ROWID;
     CREATE INDEX offsets_by_topic ON offsets(topic_id);
@@ -96,3 +96,17 @@ def migrate(connection: sqlite3.Connection) -> None:
     (at,) = connection.execute("PRAGMA user_version").fetchone()
     for number, script in enumerate(MIGRATIONS[at:], start=at + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number}; COMMIT;")
+
+
+def birth(cluster_id: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Statements that give a new store its cluster's row, and change nothing in one that has it. Producer ids start at
+    1000 so that a reader sees they are not offsets.
+    """
+    return (
+        (
+            "INSERT INTO cluster(id, next_producer_id, next_broker_epoch)"
+            " SELECT ?, 1000, 0 WHERE NOT EXISTS (SELECT 1 FROM cluster)",
+            (cluster_id,),
+        ),
+        ("UPDATE version SET version = 1 WHERE version = 0", ()),
+    )

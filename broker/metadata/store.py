@@ -8,9 +8,8 @@ the image.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import TypeVar
 from uuid import UUID
 
@@ -22,8 +21,8 @@ from broker.metadata.database import Database, Tx
 from broker.metadata.groups import OffsetKey
 from broker.metadata.image import EMPTY, Image, Topic
 from broker.metadata.rows import Beat, Coordinator, GroupRow, OffsetRow
-from broker.metadata.schema import migrate
 from broker.metadata.topics import Assignments
+from broker.metadata.urls import open_database
 
 Result = TypeVar("Result")
 Watcher = Callable[[Image], None]
@@ -40,18 +39,22 @@ class Metadata:
         self._beats: list[Beat] = []
         self._watchers: list[Watcher] = []
         self._refreshing = asyncio.Lock()
+        self._nudged = asyncio.Event()
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, entropy: Entropy) -> Metadata:
-        """Opens (creating it at first) the store at `sqlite:///path/metadata.db`."""
-        scheme, _, path = url.partition("://")
-        if scheme != "sqlite" or not path:
-            raise ValueError(f"metadata URL {url}: give sqlite:///path/to/metadata.db")
-        database = Database(Path(path))
+        """Opens (creating it at first) the store at `sqlite:///path/metadata.db` or `postgresql://...`.
+        MetadataUnavailable, in one line, when it cannot.
+        """
+        database = open_database(url, clock)
         store = cls(database, clock, entropy)
-        cluster_id = uuid_text(new_uuid(entropy))
-        await asyncio.get_running_loop().run_in_executor(None, database.start, _birth(cluster_id))
-        await store.refresh()
+        try:
+            await database.start(uuid_text(new_uuid(entropy)))
+            await store.refresh()
+        except BaseException:
+            await database.close()
+            raise
+        database.on_change(store.nudge)
         return store
 
     async def close(self) -> None:
@@ -77,6 +80,17 @@ class Metadata:
             for watcher in list(self._watchers):
                 watcher(self._image)
         return self._image
+
+    def nudge(self) -> None:
+        """Says that somebody else may have changed something: the poll need not wait any longer."""
+        self._nudged.set()
+
+    async def nudged(self, wait_s: float) -> None:
+        """Returns after a nudge, and after `wait_s` without one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._nudged.wait()
+        self._nudged.clear()
 
     def subscribe(self, watcher: Watcher) -> Callable[[], None]:
         """Calls `watcher` with each new image, on the event loop; the returned function ends that."""
@@ -156,7 +170,7 @@ class Metadata:
     async def commit_offsets(
         self, group_id: str, rows: Mapping[OffsetKey, OffsetRow], coordinator: Coordinator
     ) -> None:
-        await self.write(lambda tx: groups.commit_offsets(tx, group_id, rows, coordinator))
+        await self._database.write_together(groups.commit_offsets, (group_id, rows, coordinator))
 
     async def fetch_offsets(self, group_id: str) -> dict[OffsetKey, OffsetRow]:
         return await self.read(lambda tx: groups.fetch_offsets(tx, group_id))
@@ -175,16 +189,3 @@ class Metadata:
     async def offset_groups(self) -> list[str]:
         """Groups with committed offsets, with or without state."""
         return await self.read(groups.offset_groups)
-
-
-def _birth(cluster_id: str) -> Callable[[sqlite3.Connection], None]:
-    """The schema, and at first the cluster's own row. Ids start at 1000 so that a reader sees they are not offsets."""
-
-    def schema(connection: sqlite3.Connection) -> None:
-        migrate(connection)
-        connection.execute(
-            "INSERT INTO cluster SELECT ?, 1000, 0 WHERE NOT EXISTS (SELECT 1 FROM cluster)", (cluster_id,)
-        )
-        connection.execute("UPDATE version SET version = 1 WHERE version = 0")
-
-    return schema

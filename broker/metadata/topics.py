@@ -42,8 +42,9 @@ def create_topic(
     if replication_factor < 1 and replication_factor != -1:
         raise InvalidReplicationFactor(f"replication factor {replication_factor} of {name}: give 1 or more")
     topic_id = new_uuid(entropy)
-    tx.run("INSERT INTO topics(id, name, internal) VALUES (?, ?, ?)", topic_id.bytes, name, name == CONSUMER_OFFSETS)
-    tx.many("INSERT INTO configs VALUES ('topic', ?, ?, ?)", [(name, key, value) for key, value in configs.items()])
+    internal = int(name == CONSUMER_OFFSETS)
+    tx.run("INSERT INTO topics(id, name, internal) VALUES (?, ?, ?)", topic_id.bytes, name, internal)
+    _put_configs(tx, "topic", name, configs)
     total = len(assignments) if assignments else partitions
     _grow(tx, entropy, topic_id, name, range(total), max(replication_factor, 1), assignments)
     return topic_id
@@ -73,28 +74,33 @@ def _grow(
         raise InvalidPartitions(f"{indexes.stop} partitions of {name}: give 1 to {MAX_PARTITIONS}")
     if assignments is not None and set(assignments) != set(indexes):
         raise InvalidReplicaAssignment(f"assignments of {name} must name partitions {indexes.start} to {indexes[-1]}")
-    placed = {i: _known(tx, assignments[i]) for i in indexes} if assignments else _spread(tx, indexes, factor)
+    placed = _known(tx, {i: assignments[i] for i in indexes}) if assignments else _spread(tx, indexes, factor)
     epochs: dict[int, int] = dict(tx.all("SELECT id, epoch FROM brokers WHERE alive = 1"))
+    rows, opened = [], []
     for index, replicas in placed.items():
         uid = new_uid(entropy)
         owner = next((broker for broker in replicas if broker in epochs), NOBODY)
-        tx.run(
-            "INSERT INTO partitions VALUES (?, ?, ?, ?, 0, ?, NULL, 0, 0, 0, x'')",
-            *(uid, topic_id.bytes, index, owner, json.dumps(replicas)),
-        )
+        rows.append((uid, topic_id.bytes, index, owner, json.dumps(replicas)))
         if owner != NOBODY:
-            tx.run("INSERT INTO epochs VALUES (?, 0, ?, ?, 0, NULL)", uid, owner, epochs[owner])
+            opened.append((uid, owner, epochs[owner]))
+    tx.many(
+        "INSERT INTO partitions(uid, topic_id, idx, owner, replicas, epoch, log_start, log_end, size_bytes, producers)"
+        " VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, x'')",
+        rows,
+    )
+    tx.many("INSERT INTO epochs(uid, epoch, broker, broker_epoch, start) VALUES (?, 0, ?, ?, 0)", opened)
     tx.changed(TOPIC, topic_id.hex)
 
 
-def _known(tx: Tx, replicas: Sequence[int]) -> list[int]:
-    """The replicas as given, when each is a broker of this cluster and none is named twice."""
+def _known(tx: Tx, assignments: Assignments) -> dict[int, list[int]]:
+    """The assignments as given, when each replica is a broker of this cluster and none is named twice."""
     known = {row[0] for row in tx.all("SELECT id FROM brokers")}
-    if not replicas or len(set(replicas)) != len(replicas):
-        raise InvalidReplicaAssignment(f"replicas {list(replicas)}: name each broker once, and at least one")
-    if unknown := [broker for broker in replicas if broker not in known]:
-        raise InvalidReplicaAssignment(f"no broker {unknown[0]} in this cluster; it has {sorted(known)}")
-    return list(replicas)
+    for replicas in assignments.values():
+        if not replicas or len(set(replicas)) != len(replicas):
+            raise InvalidReplicaAssignment(f"replicas {list(replicas)}: name each broker once, and at least one")
+        if unknown := [broker for broker in replicas if broker not in known]:
+            raise InvalidReplicaAssignment(f"no broker {unknown[0]} in this cluster; it has {sorted(known)}")
+    return {index: list(replicas) for index, replicas in assignments.items()}
 
 
 def _spread(tx: Tx, indexes: range, factor: int) -> dict[int, list[int]]:
@@ -127,11 +133,8 @@ def delete_topic(tx: Tx, which: str | UUID, now_ms: int) -> UUID:
     topic_id = _topic_id(tx, which)
     (name,) = tx.one("SELECT name FROM topics WHERE id = ?", topic_id.bytes)
     uids = [row[0] for row in tx.all("SELECT uid FROM partitions WHERE topic_id = ?", topic_id.bytes)]
-    objects: set[int] = set()
-    for uid in uids:
-        objects.update(row[0] for row in tx.all("SELECT object FROM ranges WHERE uid = ?", uid))
-        tx.run("DELETE FROM ranges WHERE uid = ?", uid)
-        tx.run("DELETE FROM epochs WHERE uid = ?", uid)
+    objects = {row[0] for row in tx.among("DELETE FROM ranges WHERE uid IN ({keys}) RETURNING object", uids)}
+    tx.among("DELETE FROM epochs WHERE uid IN ({keys})", uids)
     mark_unreferenced(tx, objects, now_ms)
     for table in ("partitions", "offsets"):
         tx.run(f"DELETE FROM {table} WHERE topic_id = ?", topic_id.bytes)
@@ -143,12 +146,11 @@ def delete_topic(tx: Tx, which: str | UUID, now_ms: int) -> UUID:
 
 def mark_unreferenced(tx: Tx, objects: Collection[int], now_ms: int) -> None:
     """Marks those objects that no range points at any more (law 8)."""
-    for object_id in objects:
-        tx.run(
-            "UPDATE objects SET state = 'marked', at_ms = ? WHERE id = ? AND state = 'committed'"
-            " AND NOT EXISTS (SELECT 1 FROM ranges WHERE object = ?)",
-            *(now_ms, object_id, object_id),
-        )
+    tx.among(
+        "UPDATE objects SET state = 'marked', at_ms = ? WHERE id IN ({keys}) AND state = 'committed'"
+        " AND NOT EXISTS (SELECT 1 FROM ranges r WHERE r.object = objects.id)",
+        *(objects, now_ms),
+    )
 
 
 def alter_configs(tx: Tx, kind: str, name: str, put: Mapping[str, str], delete: Collection[str]) -> None:
@@ -156,8 +158,16 @@ def alter_configs(tx: Tx, kind: str, name: str, put: Mapping[str, str], delete: 
     if kind == "topic":
         _topic_id(tx, name)
     tx.many("DELETE FROM configs WHERE kind = ? AND name = ? AND key = ?", [(kind, name, key) for key in delete])
-    tx.many("INSERT OR REPLACE INTO configs VALUES (?, ?, ?, ?)", [(kind, name, k, v) for k, v in put.items()])
+    _put_configs(tx, kind, name, put)
     tx.changed(CONFIGS)
+
+
+def _put_configs(tx: Tx, kind: str, name: str, put: Mapping[str, str]) -> None:
+    tx.many(
+        "INSERT INTO configs(kind, name, key, value) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (kind, name, key) DO UPDATE SET value = excluded.value",
+        [(kind, name, key, value) for key, value in put.items()],
+    )
 
 
 def reassign(tx: Tx, name: str, index: int, replicas: Sequence[int] | None) -> None:
@@ -174,7 +184,7 @@ def reassign(tx: Tx, name: str, index: int, replicas: Sequence[int] | None) -> N
             raise NoReassignmentInProgress(f"no reassignment of {name}-{index} is under way")
         tx.run("UPDATE partitions SET target = NULL WHERE uid = ?", uid)
     else:
-        wanted = json.dumps(_known(tx, replicas))
+        wanted = json.dumps(_known(tx, {index: replicas})[index])
         if owner == replicas[0]:
             tx.run("UPDATE partitions SET replicas = ?, target = NULL WHERE uid = ?", wanted, uid)
         else:
@@ -184,7 +194,7 @@ def reassign(tx: Tx, name: str, index: int, replicas: Sequence[int] | None) -> N
 
 def cordon(tx: Tx, broker: int, on: bool) -> None:
     """A cordoned broker keeps what it owns and gets nothing new."""
-    tx.run("UPDATE brokers SET cordoned = ? WHERE id = ?", on, broker)
+    tx.run("UPDATE brokers SET cordoned = ? WHERE id = ?", int(on), broker)
     tx.changed(BROKERS)
 
 

@@ -89,7 +89,7 @@ async def move(metadata, to):
     """The partition of "orders" goes to broker `to`, as a handover would do it."""
     home = metadata.image.topics[CONSUMER_OFFSETS].partitions
     uids = [partition.uid for partition in home if partition.owner != to]
-    await metadata.change(lambda tx: [members.give(tx, uid, to, 1) for uid in uids])
+    await metadata.change(lambda tx: members.give(tx, [members.Gift(uid=uid, owner=to, owner_epoch=1) for uid in uids]))
 
 
 def member(joined):

@@ -3,45 +3,17 @@
 """
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from broker.clock import SystemClock
 from broker.errors import KafkaError, TopicAlreadyExists, UnknownTopicOrPartition
-from broker.metadata import Coordinator, GroupRow, Metadata, OffsetRow, Registration, members
+from broker.metadata import Coordinator, GroupRow, Metadata, OffsetRow
 from broker.metadata.database import KEPT_CHANGES, Tx
-
-
-def registration(broker: int) -> Registration:
-    return Registration(
-        id=broker,
-        listeners={"PLAINTEXT": ("127.0.0.1", 9092 + broker)},
-        http="",
-        zone="abc"[broker % 3],
-        spot=False,
-        version="0",
-        host_id="here",
-        wal_url=f"file:///wal/{broker}",
-    )
-
-
-@pytest.fixture
-async def metadata(tmp_path: Path) -> AsyncIterator[Metadata]:
-    metadata = await opened(tmp_path)
-    for broker in range(3):
-        await metadata.change(lambda tx, b=broker: members.register(tx, registration(b), 0))
-    yield metadata
-    await metadata.close()
-
-
-async def opened(path: Path) -> Metadata:
-    return await Metadata.open(f"sqlite://{path}/metadata.db", clock=SystemClock(), entropy=os.urandom)
 
 
 async def test_a_refused_job_fails_alone(metadata: Metadata) -> None:
@@ -57,9 +29,9 @@ async def test_a_refused_job_fails_alone(metadata: Metadata) -> None:
 
 
 async def test_others_see_a_change_after_a_refresh_and_only_load_what_changed(
-    metadata: Metadata, tmp_path: Path
+    metadata: Metadata, open_metadata: Any
 ) -> None:
-    other = await opened(tmp_path)
+    other = await open_metadata()
     await metadata.create_topic("a", partitions=3)
     await metadata.create_topic("b", partitions=1)
     await other.refresh()
@@ -73,11 +45,10 @@ async def test_others_see_a_change_after_a_refresh_and_only_load_what_changed(
     assert image.version == metadata.image.version
     await metadata.delete_topic("a")
     assert set((await other.refresh()).topics) == {"b"}
-    await other.close()
 
 
-async def test_a_reader_that_fell_too_far_behind_loads_everything(metadata: Metadata, tmp_path: Path) -> None:
-    other = await opened(tmp_path)
+async def test_a_reader_that_fell_too_far_behind_loads_everything(metadata: Metadata, open_metadata: Any) -> None:
+    other = await open_metadata()
 
     def leap(tx: Tx) -> None:
         tx.run("UPDATE version SET version = version + ?", KEPT_CHANGES + 5)
@@ -86,7 +57,6 @@ async def test_a_reader_that_fell_too_far_behind_loads_everything(metadata: Meta
     await metadata.write(leap)
     await metadata.create_topic("late", partitions=1)
     assert "late" in (await other.refresh()).topics
-    await other.close()
 
 
 async def test_new_partitions_are_spread_round_robin_one_replica_per_zone(metadata: Metadata) -> None:
@@ -121,11 +91,10 @@ async def test_offsets_are_conditional_on_the_coordinators_leadership(metadata: 
     assert await metadata.fetch_offsets("g") == {}
 
 
-async def test_producer_ids_never_repeat(metadata: Metadata, tmp_path: Path) -> None:
-    other = await opened(tmp_path)
+async def test_producer_ids_never_repeat(metadata: Metadata, open_metadata: Any) -> None:
+    other = await open_metadata()
     firsts = await asyncio.gather(*(store.allocate_producer_ids(10) for store in (metadata, other) for _ in range(5)))
     assert len({first + n for first in firsts for n in range(10)}) == 100
-    await other.close()
 
 
 async def test_what_does_not_exist_is_said_by_name(metadata: Metadata) -> None:

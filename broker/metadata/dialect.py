@@ -1,0 +1,58 @@
+"""One SQL text for two engines: what is spelt differently, and nothing else.
+
+The migrations and the statements of this package are written for SQLite's dialect where both agree, and the few words
+PostgreSQL has other names for are replaced here.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_QUOTED = re.compile(r"('(?:[^']|'')*')")
+
+_COUNTED = re.compile(r"CREATE TABLE (\w+)\(\s*id INTEGER PRIMARY KEY AUTOINCREMENT\b")
+_POSTGRES_TYPES = (
+    (re.compile(r" AUTOINCREMENT\b"), ""),
+    (re.compile(r"\)\s*WITHOUT ROWID\b"), ")"),
+    (re.compile(r"\bINTEGER\b"), "BIGINT"),
+    (re.compile(r"\bBLOB\b"), "BYTEA"),
+    (re.compile(r"\bTEXT\b"), 'TEXT COLLATE "C"'),
+)
+"""Text compares by its bytes, as SQLite does, so that ORDER BY means the same on both."""
+
+_COUNTER = """
+    CREATE FUNCTION next_{table}_id() RETURNS BIGINT LANGUAGE sql AS 'SELECT coalesce(max(id), 0) + 1 FROM {table}';
+    ALTER TABLE {table} ALTER COLUMN id SET DEFAULT next_{table}_id();
+    """
+
+
+@lru_cache(maxsize=2048)
+def numbered(sql: str, sign: str) -> str:
+    """`?` placeholders as `sign` and a number; what is inside quotes stays as it is."""
+    parts, count = _QUOTED.split(sql), 0
+    for at in range(0, len(parts), 2):
+        pieces = parts[at].split("?")
+        for number in range(len(pieces) - 1):
+            count += 1
+            pieces[number] += f"{sign}{count}"
+        parts[at] = "".join(pieces)
+    return "".join(parts)
+
+
+@lru_cache(maxsize=2048)
+def for_postgres(sql: str, arguments: int) -> str:
+    """A statement with `$n` placeholders; a list of keys is one array behind the `arguments` others."""
+    return numbered(sql, "$").replace("IN ({keys})", f"= ANY(${arguments + 1})").replace("x''", "''::bytea")
+
+
+def schema_for_postgres(script: str) -> str:
+    """A migration with PostgreSQL's types.
+
+    An AUTOINCREMENT id is one above the highest there is: writers take turns, and the highest row is never removed. A
+    sequence would stay behind when a copy of the rows is loaded.
+    """
+    counted = _COUNTED.findall(script)
+    for pattern, name in _POSTGRES_TYPES:
+        script = pattern.sub(name, script)
+    return script.replace("x''", "''::bytea") + "".join(_COUNTER.format(table=table) for table in counted)
