@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -27,6 +27,7 @@ _LISTENER = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)://(?P<host>\[[^\]]*\]|[^:/]*)
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?$")
 _UNITS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _LEAST_WAL_BYTES = 16 * 2**20
+_LEAST_CACHE_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,12 @@ class Config:
     groups: GroupSettings
     upload_interval_s: float
     wal_bytes: int
+    pending_limit_bytes: int
+    tail_cache_bytes: int
+    block_cache_bytes: int
+    read_ahead_bytes: int
+    store_bandwidth: int | None
+    """Bytes a second to and from the object store; None: no limit."""
     allow_host_durability: bool
     spot: bool
     instance_type: str
@@ -129,6 +136,7 @@ def _flags() -> argparse.ArgumentParser:
     )
     add("--upload-interval", type=float, default=60.0, metavar="SECONDS", help="upload at least this often")
     add("--wal-size", default="256MiB", help="capacity of the write-ahead log (default 256MiB)")
+    _add_bounds(add)
     add(
         "--allow-host-durability",
         action="store_true",
@@ -183,12 +191,30 @@ def _config(given: argparse.Namespace) -> Config:
         groups=GroupSettings.of(configs),
         upload_interval_s=given.upload_interval,
         wal_bytes=_size("--wal-size", given.wal_size),
+        pending_limit_bytes=_size("--pending-limit", given.pending_limit),
+        tail_cache_bytes=_size("--tail-cache", given.tail_cache, _LEAST_CACHE_BYTES),
+        block_cache_bytes=_size("--block-cache", given.block_cache, _LEAST_CACHE_BYTES),
+        read_ahead_bytes=_size("--read-ahead", given.read_ahead, 0),
+        store_bandwidth=_size("--store-bandwidth", given.store_bandwidth, 0) or None,
         allow_host_durability=given.allow_host_durability,
         spot=given.spot,
         instance_type=given.instance_type,
         bill=not given.no_bill,
         exit_with_parent=given.exit_with_parent,
     )
+
+
+def _add_bounds(add: Callable[..., object]) -> None:
+    """What bounds a broker's memory and its traffic (docs/config.md)."""
+    sizes = {
+        "--pending-limit": ("128MiB", "what may wait for upload before producers do"),
+        "--tail-cache": ("64MiB", "newest records kept in memory"),
+        "--block-cache": ("32MiB", "blocks of objects kept for catch-up readers"),
+        "--read-ahead": ("4MiB", "how far ahead of a catch-up reader blocks are fetched"),
+        "--store-bandwidth": ("0", "bytes a second to and from the object store, the tail first; 0: no limit"),
+    }
+    for flag, (default, what) in sizes.items():
+        add(flag, default=default, metavar="SIZE", help=f"{what} (default {default})")
 
 
 def _listeners(flag: str, text: str) -> tuple[Listener, ...]:
@@ -255,9 +281,9 @@ def _pair(text: str) -> tuple[str, str]:
         raise ValueError(f"--config {text}: {error.message}") from error
 
 
-def _size(flag: str, text: str) -> int:
+def _size(flag: str, text: str, least: int = _LEAST_WAL_BYTES) -> int:
     match = _SIZE.match(text.strip())
-    size_bytes = int(match[1]) * _UNITS[match[2]] if match is not None else 0
-    if size_bytes < _LEAST_WAL_BYTES:
-        raise ValueError(f"{flag} {text}: write a size of at least 16MiB, such as 256MiB")
+    size_bytes = int(match[1]) * _UNITS[match[2]] if match is not None else -1
+    if size_bytes < least:
+        raise ValueError(f"{flag} {text}: write a size of at least {least // 2**20}MiB, such as 256MiB")
     return size_bytes

@@ -88,7 +88,9 @@ class Node:
         """Serves when it returns. CannotStart, or an error of the part that could not."""
         config = self.config
         self._make_directory()
-        self._store = open_store(config.objects, clock=self._clock, rng=random.Random())
+        self._store = open_store(
+            config.objects, clock=self._clock, rng=random.Random(), bytes_per_s=config.store_bandwidth
+        )
         self._metadata = await self._open_metadata()
         await self._meet_peers()
         self._logs = self._make_logs(self._store)
@@ -181,6 +183,10 @@ class Node:
             config=LogsConfig(
                 wal_url=self.config.wal,
                 wal_bytes=self.config.wal_bytes,
+                pending_limit_bytes=self.config.pending_limit_bytes,
+                tail_cache_bytes=self.config.tail_cache_bytes,
+                block_cache_bytes=self.config.block_cache_bytes,
+                read_ahead_bytes=self.config.read_ahead_bytes,
                 upload_interval_s=self.config.upload_interval_s,
             ),
             say=self.say,
@@ -203,6 +209,7 @@ class Node:
             configs=self.config.static_configs(),
         )
         self._server = Server(lambda connection: self._context(settings, connection), settings, self._clock)
+        self._logs.stats.on_hold = self._server.hold_producers
         for listener in self.config.listeners:
             with _port("--listeners", listener.host, listener.port):
                 bound = await self._server.listen(listener.name, listener.host, listener.port)

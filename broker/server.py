@@ -2,7 +2,7 @@
 
 Laws: 1. answers leave in the order of their requests, though requests run at the same time (a Produce waits for the
 disk while the next is already being appended). 2. A client that sends faster than it is served is not read any more;
-nor is anyone while too many bytes are in flight. 3. A bad frame closes its own connection with one line, and nothing
+nor is anyone while too many bytes are in flight, nor a producer while too much waits for upload. 3. A bad frame closes its own connection with one line, and nothing
 else. 4. What a handler throws is answered and told in one line; the connection lives on.
 """
 
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from broker.api import k18_api_versions
+from broker.api import k00_produce, k18_api_versions
 from broker.api.context import ConnectionInfo, Context, Settings
 from broker.api.registry import Api, Chunks, HangUp, find
 from broker.clock import Clock
@@ -77,6 +77,10 @@ class Server:
         for connection in tuple(self._peers.connections):
             connection.abort()
 
+    def hold_producers(self, on: bool) -> None:
+        """Stops reading from those who produce, or goes on with it (law 12)."""
+        self._peers.hold(on)
+
     def _connection(self, listener: str) -> Connection:
         return Connection(listener, self._connect, self._settings, self._clock, self._peers)
 
@@ -120,6 +124,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reading = True
         self._writable = True
         self._later = False
+        self._produces = False
         self._last_seen = clock.monotonic()
         self._frame_since: float | None = None
 
@@ -185,6 +190,8 @@ class Connection(asyncio.BufferedProtocol):
             self._hang_up(fault)
 
     def _has_room(self) -> bool:
+        if self._produces and self._peers.held:
+            return False
         return self._writable and len(self._slots) < _MAX_IN_FLIGHT and not self._peers.full
 
     def _regulate(self) -> None:
@@ -194,9 +201,15 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._reading = wanted
         if wanted:
+            if self._frame_since is not None:
+                self._frame_since = self._clock.monotonic()  # the pause was ours, not the client's
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
+
+    def regulate(self) -> None:
+        """The bounds have changed."""
+        self._regulate()
 
     def stop_reading(self) -> None:
         self._waiting.clear()
@@ -254,6 +267,7 @@ class Connection(asyncio.BufferedProtocol):
         if not api.low <= header.version <= api.high:
             self._refuse_version(api, header, slot)
             return
+        self._produces = self._produces or api.key == k00_produce.KEY
         cursor = Cursor(frame, position=header.size_bytes, flexible=api.flexible_request_header(header.version))
         cursor.tags()
         request = api.decode(header.version, frame, cursor.position)
@@ -328,11 +342,21 @@ class _Peers:
     def __init__(self) -> None:
         self.connections: set[Connection] = set()
         self.stopping = False
+        self.held = False
+        """Whether those who produce have to wait."""
         self._bytes = 0
 
     @property
     def full(self) -> bool:
         return self._bytes >= _MAX_IN_FLIGHT_BYTES
+
+    def hold(self, on: bool) -> None:
+        self.held = on
+        for connection in tuple(self.connections):
+            if on:
+                connection.regulate()
+            else:
+                asyncio.get_running_loop().call_soon(connection.go_on)
 
     def take(self, size_bytes: int) -> None:
         self._bytes += size_bytes

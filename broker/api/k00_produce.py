@@ -41,6 +41,7 @@ from broker.wire.produce import (
     encode_produce,
 )
 
+KEY = 0
 _ACKS = (0, 1, -1)
 _LONGEST_WAIT_S = 300.0
 
@@ -63,7 +64,7 @@ def _failed(request: ProduceRequest, _version: int, code: int) -> ProduceAnswer:
 
 
 @register(
-    key=0,
+    key=KEY,
     name="Produce",
     versions=(3, 13),
     advertised_low=0,
