@@ -2,8 +2,9 @@
 
 Laws: 1. answers leave in the order of their requests, though requests run at the same time (a Produce waits for the
 disk while the next is already being appended). 2. A client that sends faster than it is served is not read any more;
-nor is anyone while too many bytes are in flight, nor a producer while too much waits for upload. 3. A bad frame closes its own connection with one line, and nothing
-else. 4. What a handler throws is answered and told in one line; the connection lives on.
+nor is anyone while too many bytes are in flight, nor a producer while too much waits for upload. 3. A bad frame closes
+its own connection with one line, and nothing else. 4. What a handler throws is answered and told in one line; the
+connection lives on.
 """
 
 from __future__ import annotations
