@@ -24,7 +24,7 @@ from broker.metadata import commits
 from broker.metadata.rows import RangeRow
 from broker.metadata.store import Metadata
 from broker.objects.store import ObjectStore
-from broker.wal.kinds import Say
+from broker.wal.kinds import Say, Wals
 
 STEP_S = 60.0
 PAUSE_S = 3600.0
@@ -42,10 +42,12 @@ class Housekeeping:
         config: LogsConfig,
         owner: commits.Wal,
         membership: Membership,
+        wals: Wals,
         say: Say,
     ) -> None:
         self._logs, self._metadata, self._store, self._clock = logs, metadata, store, clock
         self._config, self._owner, self._membership, self._say = config, owner, membership, say
+        self._wals = wals
         self._wall_offset_s = self._offset_s()
         self._paused_until = 0.0
         self._swept_by: int | None = None
@@ -117,6 +119,7 @@ class Housekeeping:
             await self._store.delete(object_key(object_id))
         if dead:
             await self._metadata.write(lambda tx: commits.forget(tx, dead))
+        await self._wals.sweep(broker.wal_url for broker in self._metadata.image.brokers.values())
         self.live = await self._metadata.read(commits.totals)
 
     async def _metadata_is_newest(self) -> bool:

@@ -202,6 +202,7 @@ class Logs:
             config=self._config,
             owner=owner,
             membership=self._membership,
+            wals=self._wals,
             say=self._say,
         )
         self._ownership = Ownership(
