@@ -15,6 +15,7 @@ from broker.objects import ObjectStore, open_store
 from broker.objects.store import Exists, StoreUnavailable
 from tests.chaos.proxy import Seen, Weather
 from tests.chaos.services import BUCKET, S3, FaultyStore, s3_environment
+from tests.chaos.workload import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,7 @@ async def test_a_put_that_took_effect_without_an_answer_is_met_again_by_the_retr
 ) -> None:
     proxy.set(Weather(ambiguous=1.0))
     put = asyncio.create_task(store.put("a/1", b"x"))
-    while not proxy.seen().injected["ambiguous"]:
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(wait_until, lambda: proxy.seen().injected["ambiguous"] > 0, 10)
     assert counted(proxy.seen(), "ambiguous") == (1, 0)
     proxy.set(Weather())
     await put
@@ -88,8 +88,7 @@ async def test_a_conflict_that_was_none_leaves_nothing_behind(proxy: FaultyStore
 async def test_a_refused_request_did_nothing(proxy: FaultyStore, store: ObjectStore) -> None:
     proxy.set(Weather(refused=1.0))
     put = asyncio.create_task(store.put("a/1", b"x"))
-    while not proxy.seen().injected["refused"]:
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(wait_until, lambda: proxy.seen().injected["refused"] > 0, 10)
     put.cancel()
     proxy.set(Weather())
     assert await store.list("") == []
