@@ -77,6 +77,12 @@ class CacheStats:
     misses: int = 0
     held_bytes: int = 0
     limit_bytes: int = 0
+    shared: int = 0
+    """Misses that waited for a GET that was under way already."""
+    prefetches: int = 0
+    """GETs ahead of a reader."""
+    wasted: int = 0
+    """Blocks that were fetched ahead and dropped unread."""
 
 
 @dataclass(kw_only=True)
@@ -103,6 +109,8 @@ class StorageStats:
     """Dead brokers whose WAL this one should replay and cannot reach; their partitions stay offline, and that is said."""
     tail: CacheStats = field(default_factory=CacheStats)
     """The tail cache: a hit is a read that needed no object."""
+    index: CacheStats = field(default_factory=CacheStats)
+    """Indexes of objects."""
     block: CacheStats = field(default_factory=CacheStats)
     """The block cache of catch-up readers."""
     compactions: int = 0

@@ -275,7 +275,7 @@ class Log:
             producers=self.producers.snapshot(pieces[-1].end_offset),
         )
 
-    def committed(self, extent: Extent, object_id: int) -> None:
+    def committed(self, extent: Extent, object_id: int, object_bytes: int) -> None:
         """An upload of ours is visible."""
         self.committed_end = extent.end
         if self._gone is None:
@@ -288,6 +288,7 @@ class Log:
                     start=extent.start,
                     end=extent.end,
                     object_id=object_id,
+                    object_bytes=object_bytes,
                     size_bytes=extent.size_bytes,
                     max_timestamp_ms=extent.max_timestamp_ms,
                 )

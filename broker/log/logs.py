@@ -77,7 +77,15 @@ class Logs:
             )
         )
         self._budget = TailBudget(limit_bytes=config.tail_cache_bytes)
-        self._reader = ObjectReader(store=store, metadata=metadata, limit_bytes=config.block_cache_bytes)
+        self._reader = ObjectReader(
+            store=store,
+            metadata=metadata,
+            limit_bytes=config.block_cache_bytes,
+            ahead_bytes=config.read_ahead_bytes,
+            stats=self.stats.block,
+            index_stats=self.stats.index,
+        )
+        self.stats.limiter_waiting, self.stats.limiter_bytes = store.bandwidth.waiting, store.bandwidth.bytes
         self._wal: Wal | None = None
         self._ownership: Ownership | None = None
         self._tasks: set[asyncio.Task[None]] = set()

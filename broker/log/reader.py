@@ -1,37 +1,30 @@
-"""Reads from objects: index once, then one range GET for neighbouring blocks, each proven by its checksum, in caches of
-their own.
+"""Reads from objects: index, then blocks, each proven by its checksum, in caches of their own (blocks.py).
 
-Catch-up readers fill this cache and never the tail (law 13). A missing object first reloads the ranges, since retention
-may just have removed it (law 8); a damaged answer is asked for once more.
+Catch-up readers fill those and never the tail, and their GETs come after the tail's (law 13). A missing object first
+reloads the ranges, since retention may just have removed it (law 8); so does one that stays damaged.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from broker.errors import KafkaStorageError
+from broker.log.blocks import Blocks, Indexes, object_key
 from broker.log.config import CacheStats
 from broker.log.times import NOTHING, first_at
 from broker.metadata import commits
 from broker.metadata.rows import RangeRow
 from broker.metadata.store import Metadata
-from broker.objects.layout import TRAILER, BlockEntry, Bytes, DamagedObject, check_block, index_span, unpack_index
-from broker.objects.store import Missing, ObjectStore
+from broker.objects.faults import Damaged, Missing
+from broker.objects.layout import BlockEntry, Bytes
+from broker.objects.store import ObjectStore, Priority
 from broker.records.batch import batches
 
-READ_AHEAD_BYTES = 1024 * 1024
-"""A range GET asks for at least this much of neighbouring blocks, when the partition has them."""
-CACHED_INDEXES = 512
+__all__ = ["ObjectReader", "object_key"]
 
 RangesOf = Callable[[bool], Awaitable[list[RangeRow]]]
-
-
-def object_key(object_id: int) -> str:
-    """Spread over 256 prefixes, so that no prefix of a bucket gets hot."""
-    return f"objects/{object_id & 0xFF:02x}/{object_id:016x}"
 
 
 @dataclass(kw_only=True)
@@ -41,11 +34,14 @@ class ObjectReader:
     store: ObjectStore
     metadata: Metadata
     limit_bytes: int
+    ahead_bytes: int
     stats: CacheStats = field(default_factory=CacheStats)
+    index_stats: CacheStats = field(default_factory=CacheStats)
 
     def __post_init__(self) -> None:
-        self._indexes: OrderedDict[int, dict[int, list[BlockEntry]]] = OrderedDict()
-        self._blocks: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        store = self.store.at(Priority.CATCH_UP)
+        self._indexes = Indexes(store, self.index_stats)
+        self._blocks = Blocks(store, limit_bytes=self.limit_bytes, ahead_bytes=self.ahead_bytes, stats=self.stats)
 
     async def ranges(self, uid: int) -> list[RangeRow]:
         return await self.metadata.read(lambda tx: commits.ranges(tx, uid))
@@ -61,14 +57,14 @@ class ObjectReader:
                 continue
             try:
                 return await self._read_range(uid, row, offset, max_bytes, min_one)
-            except (Missing, DamagedObject) as error:
+            except (Missing, Damaged) as error:
                 if attempt:
                     raise KafkaStorageError(f"partition {uid:x} at {offset}: {error}") from error
                 self._forget(row.object_id)
         raise KafkaStorageError(f"partition {uid:x}: no object holds offset {offset}")
 
     async def _read_range(self, uid: int, row: RangeRow, offset: int, max_bytes: int, min_one: bool) -> list[Bytes]:
-        blocks = await self._blocks_of(uid, row.object_id)
+        blocks = await self._blocks_of(uid, row)
         first = max(bisect_right([block.base_offset for block in blocks], offset) - 1, 0)
         found: list[Bytes] = []
         room = max_bytes
@@ -87,60 +83,21 @@ class ObjectReader:
 
     async def offset_for_time(self, uid: int, row: RangeRow, timestamp_ms: int) -> tuple[int, int]:
         """The first record of the range at or after `timestamp_ms` (times.py)."""
-        blocks = await self._blocks_of(uid, row.object_id)
+        blocks = await self._blocks_of(uid, row)
         for number, block in enumerate(blocks):
             if block.max_timestamp_ms >= timestamp_ms:
                 return first_at(await self._block(row.object_id, blocks, number), timestamp_ms)
         return NOTHING
 
-    async def _blocks_of(self, uid: int, object_id: int) -> list[BlockEntry]:
-        if (index := self._indexes.get(object_id)) is None:
-            key = object_key(object_id)
-            size = await self.store.head(key)
-            tail = await self.store.get_range(key, max(size - TRAILER.size, 0), min(size, TRAILER.size))
-            position, length = index_span(tail)
-            entries = unpack_index(await self.store.get_range(key, position, length), tail)
-            index = {}
-            for entry in entries:
-                index.setdefault(entry.uid, []).append(entry)
-            self._indexes[object_id] = index
-            if len(self._indexes) > CACHED_INDEXES:
-                self._indexes.popitem(last=False)
-        self._indexes.move_to_end(object_id)
-        return index.get(uid, [])
+    async def _blocks_of(self, uid: int, row: RangeRow) -> list[BlockEntry]:
+        return (await self._indexes.get(row.object_id, row.object_bytes)).get(uid, [])
 
     async def _block(self, object_id: int, blocks: list[BlockEntry], number: int) -> bytes:
-        """One block, from the cache or together with the ones behind it."""
-        key = (object_id, blocks[number].position)
-        if (data := self._blocks.get(key)) is not None:
-            self._blocks.move_to_end(key)
-            self.stats.hits += 1
-            return data
-        self.stats.misses += 1
-        last = number
-        while last + 1 < len(blocks) and blocks[last + 1].position - blocks[number].position < READ_AHEAD_BYTES:
-            last += 1
-        start = blocks[number].position
-        end = blocks[last].position + blocks[last].size_bytes
-        got = await self.store.get_range(object_key(object_id), start, end - start)
-        for block in blocks[number : last + 1]:
-            part = got[block.position - start : block.position - start + block.size_bytes]
-            check_block(block, part)
-            self._keep((object_id, block.position), part)
-        return got[: blocks[number].size_bytes]
-
-    def _keep(self, key: tuple[int, int], data: bytes) -> None:
-        old = self._blocks.pop(key, b"")
-        self._blocks[key] = data
-        self.stats.held_bytes += len(data) - len(old)
-        while self.stats.held_bytes > self.limit_bytes and len(self._blocks) > 1:
-            _, dropped = self._blocks.popitem(last=False)
-            self.stats.held_bytes -= len(dropped)
+        return await self._blocks.get(object_id, blocks, number)
 
     def _forget(self, object_id: int) -> None:
-        self._indexes.pop(object_id, None)
-        for key in [key for key in self._blocks if key[0] == object_id]:
-            self.stats.held_bytes -= len(self._blocks.pop(key))
+        self._indexes.forget(object_id)
+        self._blocks.forget(object_id)
 
 
 def _covering(ranges: list[RangeRow], offset: int) -> RangeRow | None:

@@ -220,7 +220,7 @@ class Uploader:
             raise
         for part in parts:
             if part.log.uid not in refused:
-                part.log.committed(part.extent, done.object_id)
+                part.log.committed(part.extent, done.object_id, done.size_bytes)
         self._stats.uploads += 1
         self._stats.on_upload_bytes(done.size_bytes)
         self._stats.on_operation("upload", "ok", done.seconds)

@@ -177,11 +177,13 @@ def openings(tx: Tx, owner: int, owner_epoch: int, uids: Collection[int]) -> lis
 
 def ranges(tx: Tx, uid: int) -> list[RangeRow]:
     rows = tx.all(
-        "SELECT start, end_, object, size_bytes, max_timestamp_ms FROM ranges WHERE uid = ? ORDER BY start", uid
+        "SELECT r.start, r.end_, r.object, r.size_bytes, r.max_timestamp_ms, o.size_bytes FROM ranges r"
+        " JOIN objects o ON o.id = r.object WHERE r.uid = ? ORDER BY r.start",
+        uid,
     )
     return [
-        RangeRow(start=start, end=end, object_id=obj, size_bytes=size, max_timestamp_ms=ts)
-        for start, end, obj, size, ts in rows
+        RangeRow(start=start, end=end, object_id=obj, size_bytes=size, max_timestamp_ms=ts, object_bytes=whole)
+        for start, end, obj, size, ts, whole in rows
     ]
 
 

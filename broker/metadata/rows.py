@@ -73,6 +73,8 @@ class RangeRow:
     object_id: int
     size_bytes: int
     max_timestamp_ms: int
+    object_bytes: int = 0
+    """Size of the whole object, with which its index is found; 0 where nobody is going to read it."""
 
 
 @dataclass(frozen=True, kw_only=True)
