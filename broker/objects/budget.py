@@ -53,11 +53,8 @@ class Bandwidth:
         """Let through, by label."""
         self.waited_s: dict[str, float] = {priority.label: 0.0 for priority in Priority}
         """Seconds waited in all, by label."""
-
-    @property
-    def waiting(self) -> dict[str, int]:
+        self.waiting: dict[str, int] = {priority.label: 0 for priority in Priority}
         """Requests that wait now, by label."""
-        return {"tail": 0, **{priority.label: len(queue) for priority, queue in self._queues.items()}}
 
     async def take(self, priority: Priority, size: int) -> None:
         """Returns when `size` bytes may be moved. StoreUnavailable when too many wait already."""
@@ -74,11 +71,13 @@ class Bandwidth:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append((size, turn))
         begun = self._clock.monotonic()
+        self.waiting[priority.label] += 1
         if self._granting is None or self._granting.done():
             self._granting = asyncio.get_running_loop().create_task(self._grant())
         try:
             await turn
         finally:
+            self.waiting[priority.label] -= 1
             self.waited_s[priority.label] += self._clock.monotonic() - begun
 
     def add(self, priority: Priority, size: int) -> None:
