@@ -93,14 +93,8 @@ class Housekeeping:
         keep_bytes = _number(configs, "retention.bytes", "log.retention.bytes", -1)
         oldest_ms = self._clock.wall_ms() - keep_ms if keep_ms >= 0 else None
         start = expired_before(await log.ranges_at(), log.size_bytes, oldest_ms, keep_bytes)
-        if start is None or start <= log.log_start:
-            return
-        now_ms = self._clock.wall_ms()
-        freed = await self._metadata.write(
-            lambda tx: commits.drop_before(tx, log.uid, log.epoch, start, self._owner, now_ms)
-        )
-        if freed:
-            log.dropped(start, freed)
+        if start is not None and start > log.log_start:
+            await log.delete_records(start, now_ms=self._clock.wall_ms())
 
     async def sweep(self) -> None:
         """Deletes what is dead; only the controller does."""
@@ -125,7 +119,7 @@ class Housekeeping:
     async def _metadata_is_newest(self) -> bool:
         listed = await self._store.list("objects/")
         newest = await self._metadata.read(commits.newest_object)
-        above = [key for key, _ in listed if _object_id(key) > newest]
+        above = [key for key, _ in listed if object_id_of(key) > newest]
         if above:
             self._say(
                 f"the object store holds {len(above)} objects newer than this metadata (such as {above[0]}): the"
@@ -152,7 +146,7 @@ def _number(configs: Mapping[str, str], name: str, broker_name: str, default: in
     return default
 
 
-def _object_id(key: str) -> int:
+def object_id_of(key: str) -> int:
     with suppress(ValueError):
         return int(key.rpartition("/")[2], 16)
     return 0

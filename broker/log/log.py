@@ -208,15 +208,20 @@ class Log:
             raise OffsetOutOfRange(f"offset {offset} of {self.topic}-{self.index}: {self.log_start} to {self.log_end}")
         data: list[Bytes] = []
         if offset < self.high_watermark and (max_bytes > 0 or min_one):
-            if self._tail.holds(offset):
-                data = [p.data for p in self._tail.read(offset, self.high_watermark, max_bytes, min_one)]
-            else:
-                data = await self._read_objects(offset, max_bytes, min_one)
+            found = None if self._tail.holds(offset) else await self._read_objects(offset, max_bytes, min_one)
+            data = found if found is not None else self._read_tail(offset, max_bytes, min_one)
         return Slice(
             data=data, high_watermark=self.high_watermark, last_stable=self.last_stable, log_start=self.log_start
         )
 
-    async def _read_objects(self, offset: int, max_bytes: int, min_one: bool) -> list[Bytes]:
+    def _read_tail(self, offset: int, max_bytes: int, min_one: bool) -> list[Bytes]:
+        """From the tail, also when cleaning left nothing of what is in objects from `offset` on."""
+        start = offset if self._tail.holds(offset) else max(offset, self.committed_end)
+        if not self._tail.holds(start):
+            return []
+        return [piece.data for piece in self._tail.read(start, self.high_watermark, max_bytes, min_one)]
+
+    async def _read_objects(self, offset: int, max_bytes: int, min_one: bool) -> list[Bytes] | None:
         return await self._reader.read(self.uid, self.ranges_at, offset, max_bytes, min_one)
 
     async def ranges_at(self, again: bool = False) -> list[RangeRow]:
@@ -231,9 +236,12 @@ class Log:
         """
         for row in await self.ranges_at():
             if row.end > self.log_start and row.max_timestamp_ms >= timestamp_ms:
-                return await self._reader.offset_for_time(self.uid, row, timestamp_ms)
-        piece = self._tail.newest_before(timestamp_ms, self.committed_end, self.high_watermark)
-        return first_at(piece.data, timestamp_ms) if piece is not None else NOTHING
+                found = await self._reader.offset_for_time(self.uid, row, timestamp_ms, self.log_start)
+                if found != NOTHING:
+                    return found
+        start = max(self.committed_end, self.log_start)
+        piece = self._tail.newest_before(timestamp_ms, start, self.high_watermark)
+        return first_at(piece.data, timestamp_ms, start) if piece is not None else NOTHING
 
     async def max_timestamp(self) -> tuple[int, int]:
         """(offset, timestamp) of the batch with the newest record; (-1, -1) in an empty log."""
@@ -294,8 +302,26 @@ class Log:
                 )
             )
 
+    async def delete_records(self, before: int, *, now_ms: int) -> int:
+        """Raises the log start to `before` (-1: the high watermark), durably; the log start that holds then.
+        OffsetOutOfRange past the high watermark.
+        """
+        if self._gone is not None:
+            raise self._gone
+        start = self.high_watermark if before == -1 else before
+        if not 0 <= start <= self.high_watermark:
+            raise OffsetOutOfRange(f"delete before {before}: {self.topic}-{self.index} ends at {self.high_watermark}")
+        if start > self.log_start:
+            self.dropped(start, await self._reader.raise_start(self.uid, self.epoch, start, now_ms))
+        return self.log_start
+
+    def rewritten(self, change_bytes: int = 0) -> None:
+        """Other objects stand for some of our ranges now, with that many bytes more (or fewer)."""
+        self._ranges = None
+        self.committed_bytes += change_bytes
+
     def dropped(self, start: int, freed_bytes: int) -> None:
-        """Retention took everything below `start`."""
+        """Retention, or a client, took everything below `start`."""
         self.log_start = max(self.log_start, start)
         self.committed_bytes -= freed_bytes
         if self._ranges is not None:

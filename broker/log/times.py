@@ -9,17 +9,21 @@ from __future__ import annotations
 from contextlib import suppress
 
 from broker.records.batch import HEADER_BYTES, Batch, batches
+from broker.records.contents import has_horizon
 
 Bytes = bytes | bytearray | memoryview
 NOTHING = (-1, -1)
 MAX_SHIFT = 70
 
 
-def first_at(data: Bytes, timestamp_ms: int) -> tuple[int, int]:
-    """(offset, timestamp) of the first record at or after `timestamp_ms` in a blob of batches; (-1, -1) for none."""
+def first_at(data: Bytes, timestamp_ms: int, floor: int = 0) -> tuple[int, int]:
+    """(offset, timestamp) of the first record at or after `timestamp_ms` in a blob of batches, and not below the offset
+    `floor`; (-1, -1) for none.
+    """
     for batch in batches(data):
-        if batch.max_timestamp >= timestamp_ms:
-            return _in_batch(data, batch, timestamp_ms)
+        if batch.max_timestamp >= timestamp_ms and batch.next_offset > floor and batch.count:
+            offset, found_ms = _in_batch(data, batch, timestamp_ms)
+            return max(offset, floor), found_ms
     return NOTHING
 
 
@@ -29,16 +33,18 @@ def _in_batch(data: Bytes, batch: Batch, timestamp_ms: int) -> tuple[int, int]:
     if batch.codec == "none":
         with suppress(IndexError, ValueError):  # records are opaque until here: they may be anything
             return _in_records(data, batch, timestamp_ms)
-    return batch.base_offset, max(batch.base_timestamp, min(timestamp_ms, batch.max_timestamp))
+    at_least = timestamp_ms if has_horizon(batch) else max(batch.base_timestamp, timestamp_ms)
+    return batch.base_offset, min(at_least, batch.max_timestamp)
 
 
 def _in_records(data: Bytes, batch: Batch, timestamp_ms: int) -> tuple[int, int]:
     at = batch.position + HEADER_BYTES
-    for number in range(batch.count):
+    for _ in range(batch.count):
         size, begin = _varint(data, at)
-        delta, _ = _varint(data, begin + 1)
+        delta, at = _varint(data, begin + 1)
         if batch.base_timestamp + delta >= timestamp_ms:
-            return batch.base_offset + number, batch.base_timestamp + delta
+            offset_delta, _ = _varint(data, at)
+            return batch.base_offset + offset_delta, batch.base_timestamp + delta
         at = begin + size
     raise ValueError("the header's newest timestamp is in no record")
 

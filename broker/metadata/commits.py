@@ -27,9 +27,8 @@ from broker.metadata.members import (
     sign_off,
     successors,
 )
-from broker.metadata.picture import DUTIES, TOPIC
+from broker.metadata.picture import DUTIES
 from broker.metadata.rows import Extent, Opening, RangeRow
-from broker.metadata.topics import mark_unreferenced
 
 Wal = tuple[int, int]
 """Broker id and broker epoch: the WAL that a range belongs to."""
@@ -190,30 +189,6 @@ def ranges(tx: Tx, uid: int) -> list[RangeRow]:
 def epoch_history(tx: Tx, uid: int) -> list[tuple[int, int]]:
     """(epoch, start offset) of every leadership, from the first byte (law 10)."""
     return [tuple(row) for row in tx.all("SELECT epoch, start FROM epochs WHERE uid = ? ORDER BY epoch", uid)]
-
-
-def drop_before(tx: Tx, uid: int, epoch: int, start: int, wal: Wal, now_ms: int) -> int:
-    """Raises the log start to `start` (a range boundary) and forgets what lies below; the bytes that freed."""
-    if (
-        tx.one(
-            "SELECT 1 FROM epochs WHERE uid = ? AND epoch = ? AND broker = ? AND broker_epoch = ? AND end_ IS NULL",
-            *(uid, epoch, *wal),
-        )
-        is None
-    ):
-        return 0
-    rows = tx.all("SELECT object, size_bytes FROM ranges WHERE uid = ? AND end_ <= ?", uid, start)
-    freed = sum(row[1] for row in rows)
-    tx.run("DELETE FROM ranges WHERE uid = ? AND end_ <= ?", uid, start)
-    tx.run(
-        "UPDATE partitions SET log_start = CASE WHEN log_start < ? THEN ? ELSE log_start END,"
-        " size_bytes = size_bytes - ? WHERE uid = ?",
-        *(start, start, freed, uid),
-    )
-    mark_unreferenced(tx, {row[0] for row in rows}, now_ms)
-    (topic,) = tx.one("SELECT topic_id FROM partitions WHERE uid = ?", uid)
-    tx.changed(TOPIC, topic.hex())
-    return int(freed)
 
 
 def condemn(tx: Tx, me: int, controller_epoch: int, prepared_before_ms: int, marked_before_ms: int) -> list[int]:
