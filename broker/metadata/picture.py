@@ -90,7 +90,8 @@ def _brokers(tx: Tx) -> Mapping[int, Broker]:
     rows = tx.all(
         "SELECT id, epoch, listeners, http, zone, alive, cordoned, spot, version, host_id, wal_url,"
         " started_at_ms, registered_at_ms,"
-        " EXISTS(SELECT 1 FROM departed d WHERE d.broker = brokers.id AND d.epoch = brokers.epoch) FROM brokers"
+        " EXISTS(SELECT 1 FROM departed d WHERE d.broker = brokers.id AND d.epoch = brokers.epoch)"
+        " FROM brokers ORDER BY id"
     )
     return MappingProxyType({row[0]: _broker(*row) for row in rows})
 
@@ -155,7 +156,7 @@ def _topics(tx: Tx, brokers: Mapping[int, Broker], configs: Configs, only: set[U
     """All topics, or only those with the given ids."""
     partitions: dict[bytes, list[Partition]] = {}
     names: dict[bytes, tuple[str, bool]] = {}
-    for topic_id, name, internal in _select(tx, "SELECT id, name, internal FROM topics", "id", only):
+    for topic_id, name, internal in _select(tx, "SELECT id, name, internal FROM topics", "id", only, "ORDER BY id"):
         names[topic_id] = (name, bool(internal))
     sql = "SELECT topic_id, uid, idx, owner, epoch, replicas, target FROM partitions"
     for topic_id, uid, index, owner, epoch, replicas, target in _select(tx, sql, "topic_id", only, "ORDER BY idx"):
@@ -186,10 +187,10 @@ def _topics(tx: Tx, brokers: Mapping[int, Broker], configs: Configs, only: set[U
     ]
 
 
-def _select(tx: Tx, sql: str, column: str, only: set[UUID] | None, order: str = "") -> list[Any]:
+def _select(tx: Tx, sql: str, column: str, only: set[UUID] | None, order: str) -> list[Any]:
     if only is None:
         return tx.all(f"{sql} {order}")
-    return [row for key in only for row in tx.all(f"{sql} WHERE {column} = ? {order}", key.bytes)]
+    return tx.among(f"{sql} WHERE {column} IN ({{keys}}) {order}", [key.bytes for key in only])
 
 
 def _isr(replicas: tuple[int, ...], brokers: Mapping[int, Broker]) -> tuple[int, ...]:

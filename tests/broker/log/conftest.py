@@ -43,16 +43,17 @@ WALS = {
 
 
 class Cluster:
-    """`wal` is the kind of everybody's WAL: disk, or objects."""
+    """`wal` is the kind of everybody's WAL: disk, or objects; `metadata_url` is the store they share."""
 
-    def __init__(self, path: Path, wal: str = "disk") -> None:
+    def __init__(self, path: Path, wal: str = "disk", metadata_url: str = "") -> None:
         self.path, self.wal = path, wal
+        self.metadata_url = metadata_url or f"sqlite://{path}/metadata.db"
         self.said: list[str] = []
         self.brokers: dict[int, tuple[Metadata, Logs]] = {}
 
     async def start(self, broker: int = 0, **config: object) -> Logs:
         clock = SystemClock()
-        metadata = await Metadata.open(f"sqlite://{self.path}/metadata.db", clock=clock, entropy=os.urandom)
+        metadata = await Metadata.open(self.metadata_url, clock=clock, entropy=os.urandom)
         store = open_store(f"file://{self.path}/objects", clock=clock, rng=random.Random(1))
         wal = WALS[self.wal].format(path=self.path, broker=broker)
         logs = Logs(

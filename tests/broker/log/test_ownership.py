@@ -16,6 +16,13 @@ from broker.telemetry.exposition import Page
 from broker.wal.holder import HeldByAnother
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def cluster(cluster: Any, request: pytest.FixtureRequest, new_store: Any) -> Any:
+    """On each kind of metadata store."""
+    cluster.metadata_url = await new_store(request.param)
+    return cluster
+
+
 async def test_a_restart_finds_everything_that_was_acknowledged(cluster: Any, make_batch: Any) -> None:
     await cluster.start(0)
     await cluster.metadata().create_topic("t", partitions=1)
