@@ -206,12 +206,15 @@ def open_ranges(tx: Tx, recovery: Recovery) -> list[OpenRange]:
 
 
 def successors(tx: Tx, leaving: Collection[int]) -> list[tuple[int, int]]:
-    """Live, uncordoned brokers other than those leaving, as (id, epoch), the one that owns least first."""
+    """Live brokers other than those leaving, as (id, epoch), the one that owns least first. Cordoned ones only when
+    there is no other: a cordon must not leave a partition without an owner.
+    """
     rows = tx.all(
-        "SELECT b.id, b.epoch, (SELECT count(*) FROM partitions p WHERE p.owner = b.id) AS owned FROM brokers b"
-        " WHERE b.alive = 1 ORDER BY b.cordoned, owned, b.id"
+        "SELECT b.id, b.epoch, b.cordoned, (SELECT count(*) FROM partitions p WHERE p.owner = b.id) AS owned"
+        " FROM brokers b WHERE b.alive = 1 ORDER BY owned, b.id"
     )
-    return [(row[0], row[1]) for row in rows if row[0] not in leaving]
+    staying = [row for row in rows if row[0] not in leaving]
+    return [(row[0], row[1]) for row in [row for row in staying if not row[2]] or staying]
 
 
 def settle_orphans(tx: Tx, me: int, controller_epoch: int) -> int:

@@ -16,7 +16,7 @@ from uuid import UUID
 from broker.clock import Clock
 from broker.errors import UnknownTopicOrPartition
 from broker.ids import Entropy, new_uuid, uuid_text
-from broker.metadata import groups, picture, topics
+from broker.metadata import groups, moves, picture, topics
 from broker.metadata.database import Database, Tx
 from broker.metadata.groups import OffsetKey
 from broker.metadata.image import EMPTY, Image, Topic
@@ -97,6 +97,18 @@ class Metadata:
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
+    async def until(self, holds: Callable[[Image], bool]) -> Image:
+        """The first image, this one or a later one, for which it holds."""
+        changed = asyncio.Event()
+        forget = self.subscribe(lambda _: changed.set())
+        try:
+            while not holds(self._image):
+                await changed.wait()
+                changed.clear()
+        finally:
+            forget()
+        return self._image
+
     async def write(self, work: Callable[[Tx], Result]) -> Result:
         """One durable transaction, without a refresh: for what the image does not show."""
         return await self._database.write(work)
@@ -143,7 +155,9 @@ class Metadata:
 
     async def reassign(self, topic: str, index: int, replicas: Sequence[int] | None) -> None:
         """Starts a move to replicas[0]; None cancels one."""
-        await self.change(lambda tx: topics.reassign(tx, topic, index, replicas))
+        refused = await self.change(lambda tx: moves.aim(tx, {(topic, index): replicas}))
+        if refused:
+            raise refused[topic, index]
 
     async def cordon(self, broker: int, on: bool) -> None:
         await self.change(lambda tx: topics.cordon(tx, broker, on))

@@ -10,7 +10,6 @@ from broker.errors import (
     InvalidPartitions,
     InvalidReplicaAssignment,
     InvalidReplicationFactor,
-    NoReassignmentInProgress,
     TopicAlreadyExists,
     UnknownTopicOrPartition,
 )
@@ -168,28 +167,6 @@ def _put_configs(tx: Tx, kind: str, name: str, put: Mapping[str, str]) -> None:
         " ON CONFLICT (kind, name, key) DO UPDATE SET value = excluded.value",
         [(kind, name, key, value) for key, value in put.items()],
     )
-
-
-def reassign(tx: Tx, name: str, index: int, replicas: Sequence[int] | None) -> None:
-    """Asks the owner to hand the partition to replicas[0]; None cancels. Who leads already, or nobody, needs no
-    handover.
-    """
-    topic_id = _topic_id(tx, name)
-    row = tx.one("SELECT uid, owner, target FROM partitions WHERE topic_id = ? AND idx = ?", topic_id.bytes, index)
-    if row is None:
-        raise UnknownTopicOrPartition(f"topic {name} has no partition {index}")
-    uid, owner, target = row
-    if replicas is None:
-        if target is None:
-            raise NoReassignmentInProgress(f"no reassignment of {name}-{index} is under way")
-        tx.run("UPDATE partitions SET target = NULL WHERE uid = ?", uid)
-    else:
-        wanted = json.dumps(_known(tx, {index: replicas})[index])
-        if owner == replicas[0]:
-            tx.run("UPDATE partitions SET replicas = ?, target = NULL WHERE uid = ?", wanted, uid)
-        else:
-            tx.run("UPDATE partitions SET target = ? WHERE uid = ?", wanted, uid)
-    tx.changed(TOPIC, topic_id.hex)
 
 
 def cordon(tx: Tx, broker: int, on: bool) -> None:

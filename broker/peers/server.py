@@ -38,7 +38,7 @@ class PeerServer:
     def __init__(self, secret: bytes, handlers: Mapping[tuple[int, int], Handler], new: Entropy) -> None:
         self._secret, self._handlers, self._new = secret, handlers, new
         self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Opens the port; the address it got. OSError when it is taken."""
@@ -49,16 +49,14 @@ class PeerServer:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-        for task in list(self._serving):
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        for writer in list(self._open):
+            writer.transport.abort()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._serving) >= MAX_CONNECTIONS:
+        if len(self._open) >= MAX_CONNECTIONS:
             writer.close()
             return
-        self._serving.add(task)
+        self._open.add(writer)
         try:
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, MalformedFrame):
                 async with asyncio.timeout(PROOF_S):
@@ -69,7 +67,7 @@ class PeerServer:
                     writer.write(await self._serve(frame))
                     await writer.drain()
         finally:
-            self._serving.discard(task)
+            self._open.discard(writer)
             writer.close()
 
     async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

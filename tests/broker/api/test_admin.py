@@ -130,6 +130,20 @@ async def test_the_cluster_is_described_in_every_version(wire: Wire) -> None:
         assert [(broker.broker_id, broker.rack) for broker in found.brokers] == [(0, "z0")]
 
 
+async def test_an_election_says_why_there_is_none(wire: Wire) -> None:
+    await create(wire, "t")
+    asked = [{"topic": "t", "partitions": (0, 9)}]
+    for version in range(3):
+        found = await wire.ask(43, version, election_type=0, topic_partitions=asked, timeout=LONG)
+        results = found.replica_election_results[0].partition_result
+        assert [(part.partition_id, int(part.error_code)) for part in results] == [(0, 84), (9, 3)]
+    everything = await wire.ask(43, 2, election_type=0, topic_partitions=None, timeout=LONG)
+    assert everything.replica_election_results == ()
+    unclean = await wire.ask(43, 2, election_type=1, topic_partitions=asked[:1], timeout=LONG)
+    assert int(unclean.replica_election_results[0].partition_result[0].error_code) == 84
+    assert int((await wire.ask(43, 2, election_type=7, topic_partitions=None, timeout=LONG)).error_code) == 42
+
+
 async def test_a_reassignment_that_cannot_be_is_refused(wire: Wire) -> None:
     await create(wire, "t")
     for replicas, code in (([9], 39), ([], 39), ([0, 0], 39), (None, 85), ([0], 0)):

@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
-from broker.errors import DuplicateResource, KafkaError, NotLeaderOrFollower, UnknownTopicOrPartition
-from broker.metadata import NOBODY, Registration, commits, members
+from broker.errors import (
+    DuplicateResource,
+    EligibleLeadersNotAvailable,
+    KafkaError,
+    NotLeaderOrFollower,
+    UnknownTopicOrPartition,
+)
+from broker.metadata import NOBODY, Registration, commits, members, moves
 from broker.metadata.rows import Extent
 from broker.telemetry.cluster import write_cluster
 from broker.telemetry.exposition import Page
@@ -281,3 +287,159 @@ async def test_a_wal_error_ends_the_broker_and_acknowledges_nothing_more(
     await cluster.stop(0)
     await cluster.start(0)
     assert (await cluster.log(0)).log_end >= 1
+
+
+async def test_producers_wait_out_a_handover_and_are_told_who_leads_when_the_new_owner_has_opened(
+    cluster: Any, make_batch: Any
+) -> None:
+    await cluster.start(0)
+    await cluster.start(1)
+    await cluster.metadata(0).create_topic("t", partitions=1, assignments={0: [0]})
+    old = await cluster.log(0)
+    await old.append(make_batch(), acks=-1)
+    old.hold()
+    waiting = [old.append(make_batch(), acks=-1) for _ in range(3)]
+    await cluster.metadata(0).reassign("t", 0, [1])
+    for each in waiting:
+        with pytest.raises(NotLeaderOrFollower) as refused:
+            await asyncio.wait_for(each, 2)
+        assert (refused.value.leader, refused.value.epoch) == (1, 1)
+    assert (await cluster.log(1)).log_end == 1
+
+
+async def test_a_handover_that_comes_to_nothing_takes_the_waiting_appends_in_their_order(
+    cluster: Any, make_batch: Any
+) -> None:
+    await cluster.start(0)
+    await cluster.metadata().create_topic("t", partitions=1)
+    log = await cluster.log(0)
+    log.hold()
+    waiting = [log.append(make_batch(producer=5, sequence=n), acks=-1) for n in range(3)]
+    log.go_on()
+    assert [(await each).base_offset for each in waiting] == [0, 1, 2]
+
+
+async def test_an_append_waits_for_a_handover_only_so_long(cluster: Any, make_batch: Any) -> None:
+    await cluster.start(0)
+    await cluster.metadata().create_topic("t", partitions=1)
+    log = await cluster.log(0)
+    log.hold()
+    waiting = log.append(make_batch(), acks=-1)
+    log.refuse_held()
+    with pytest.raises(NotLeaderOrFollower):
+        await waiting
+    with pytest.raises(NotLeaderOrFollower):
+        log.append(make_batch(), acks=-1)
+    log.go_on()
+    assert (await log.append(make_batch(), acks=-1)).base_offset == 0
+
+
+async def test_a_handover_does_not_wait_for_an_upload_of_other_partitions(cluster: Any, make_batch: Any) -> None:
+    logs = await cluster.start(0)
+    await cluster.start(1)
+    await cluster.metadata(0).create_topic("t", partitions=2, assignments={0: [0], 1: [0]})
+    moved, other = await cluster.log(0, 0), await cluster.log(0, 1)
+    await other.append(make_batch(), acks=-1)
+    async with logs._uploader._one_at_a_time:
+        with logs._uploader._claimed({other.uid}):
+            await cluster.metadata(0).reassign("t", 0, [1])
+            assert (await cluster.log(1, 0)).epoch == 1
+    assert moved.closing
+
+
+async def test_the_wal_keeps_what_a_failed_handover_did_not_bring_away(cluster: Any, make_batch: Any) -> None:
+    logs = await cluster.start(0)
+    await cluster.metadata(0).create_topic("t", partitions=2)
+    handed, other = await cluster.log(0, 0), await cluster.log(0, 1)
+    await handed.append(make_batch(), acks=-1)
+    await other.append(make_batch(), acks=-1)
+    uploader, failing = logs._uploader, asyncio.get_running_loop().create_future()
+    uploader._handovers.add(failing)
+    failing.set_result(False)
+    with uploader._claimed({handed.uid}):
+        await uploader.upload(list(logs))
+    assert logs._wal.used_bytes > 0
+    uploader._handovers.clear()
+    await cluster.crash(0)
+    await cluster.start(0)
+    assert ((await cluster.log(0, 0)).log_end, (await cluster.log(0, 1)).log_end) == (1, 1)
+
+
+async def test_a_drain_spreads_everything_and_the_drained_broker_gets_nothing_new(
+    cluster: Any, make_batch: Any
+) -> None:
+    for broker in range(3):
+        await cluster.start(broker)
+    metadata = cluster.metadata(1)
+    await metadata.create_topic("t", partitions=6, assignments={n: [0] for n in range(6)})
+    await metadata.create_topic("wide", partitions=1, assignments={0: [1, 0]})
+    for index in range(6):
+        await (await cluster.log(0, index)).append(make_batch(producer=5, sequence=0), acks=-1)
+    assert await metadata.change(lambda tx: moves.drain(tx, 0)) == 6
+    async with asyncio.timeout(5):
+        image = await metadata.until(lambda image: all(p.owner != 0 for p in image.topics["t"].partitions))
+    assert sorted(p.owner for p in image.topics["t"].partitions) == [1, 1, 1, 2, 2, 2]
+    assert all(p.replicas == (p.owner,) for p in image.topics["t"].partitions)
+    assert image.topics["wide"].partitions[0].replicas == (1, 2)
+    await metadata.create_topic("new", partitions=4)
+    assert {p.owner for p in metadata.image.topics["new"].partitions} == {1, 2}
+    await cluster.crash(1)
+    async with asyncio.timeout(5):
+        await cluster.metadata(2).refresh()
+        await cluster.metadata(2).until(lambda image: all(p.owner == 2 for p in image.topics["new"].partitions))
+    for index in range(6):
+        again = await (await cluster.log(2, index)).append(make_batch(producer=5, sequence=0), acks=-1)
+        assert again.base_offset == 0
+
+
+async def test_a_drain_with_nobody_to_take_over_is_refused(cluster: Any) -> None:
+    await cluster.start(0)
+    metadata = cluster.metadata()
+    await metadata.create_topic("t", partitions=1)
+    with pytest.raises(EligibleLeadersNotAvailable, match="start or uncordon"):
+        await metadata.change(lambda tx: moves.drain(tx, 0))
+    assert not (await metadata.refresh()).brokers[0].cordoned
+
+
+async def test_a_broker_that_returns_takes_nothing_back_until_an_election_says_so(cluster: Any) -> None:
+    await cluster.start(0)
+    await cluster.start(1)
+    await cluster.metadata(1).create_topic("t", partitions=1, assignments={0: [0]})
+    await cluster.crash(0)
+    await cluster.log(1)
+    await cluster.start(0)
+    metadata = cluster.metadata(1)
+    partition = (await metadata.refresh()).partition("t", 0)
+    assert (partition.owner, partition.replicas, partition.isr) == (1, (0, 1), (0, 1))
+    await asyncio.sleep(0.5)
+    assert (await metadata.refresh()).partition("t", 0).owner == 1
+    await metadata.change(lambda tx: moves.prefer(tx, {partition.uid}))
+    await cluster.log(0)
+    assert (await metadata.refresh()).partition("t", 0).replicas == (0,)
+
+
+async def test_an_idempotent_producer_crosses_twenty_moves_without_a_duplicate_or_a_gap(
+    cluster: Any, make_batch: Any
+) -> None:
+    await cluster.start(0)
+    await cluster.start(1)
+    await cluster.metadata(0).create_topic("t", partitions=1, assignments={0: [0]})
+    for move in range(20):
+        log = await cluster.log(move % 2)
+        assert (await log.append(make_batch(producer=5, sequence=move), acks=-1)).base_offset == move
+        if move:
+            assert (await log.append(make_batch(producer=5, sequence=move - 1), acks=-1)).base_offset == move - 1
+        await cluster.metadata(move % 2).reassign("t", 0, [(move + 1) % 2])
+    assert (await cluster.log(0)).log_end == 20
+
+
+async def test_a_handover_that_is_asked_again_knows_that_its_ranges_are_closed(cluster: Any) -> None:
+    await cluster.start(0)
+    await cluster.start(1)
+    metadata = cluster.metadata(0)
+    await metadata.create_topic("t", partitions=1, assignments={0: [0]})
+    log = await cluster.log(0)
+    owner = (0, cluster.brokers[0][1]._epoch)
+    await metadata.reassign("t", 0, [1])
+    await cluster.log(1)
+    assert await metadata.write(lambda tx: commits.hand_over(tx, {log.uid: (log.epoch, 0)}, owner)) == {log.uid}
