@@ -14,16 +14,21 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `broker`, `tui` and `demo`."""
+    """Adds `broker`, `restore`, `tui` and `demo`."""
     app.command("broker", context_settings=_PASS_ON, help="Run one broker alone.")(_broker)
     app.command(
         "demo", context_settings=_PASS_ON, help="A live cluster with planted problems, diagnosed and repaired."
     )(_demo)
+    app.command("restore", context_settings=_PASS_ON, help="A cluster's metadata, back from its bucket.")(_restore)
     app.command("tui", help="The screen: brokers, findings, plans, chat.")(_tui)
 
 
 def _broker(context: typer.Context) -> int:
     return open_app("broker", context.args)
+
+
+def _restore(context: typer.Context) -> int:
+    return open_app("restore", context.args)
 
 
 def _demo(context: typer.Context) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from broker.wal.base import PENDING_BYTES
@@ -13,6 +13,8 @@ MIB = 1024 * 1024
 @dataclass(frozen=True, kw_only=True)
 class LogsConfig:
     wal_url: str
+    broker_configs: Mapping[str, str] = field(default_factory=dict)
+    """Broker configs this broker was started with, by Kafka's names."""
     wal_bytes: int = 256 * MIB
     """Size of a new ring; an existing one keeps its own."""
     upload_interval_s: float = 60.0
@@ -38,6 +40,8 @@ class LogsConfig:
     """A partition that nobody owns waits this long for its preferred owner to come back."""
     housekeeping_s: float = 30.0
     """Between rounds of retention and of the sweeper."""
+    snapshot_s: float = 300.0
+    """Between copies of the metadata in the bucket, made by the controller."""
     prepared_ttl_s: float = 600.0
     marked_ttl_s: float = 600.0
     """Law 8: a marked object lives on for readers that still hold its range."""
@@ -103,6 +107,9 @@ class StorageStats:
     failovers: int = 0
     moves: int = 0
     drains: int = 0
+    snapshot_at_ms: int = 0
+    """When this broker last put a copy of the metadata into the bucket; 0 for never."""
+    snapshot_bytes: int = 0
     recoveries_running: int = 0
     """Recoveries this broker is at work on, its own at the start included."""
     unreachable_wals: set[int] = field(default_factory=set)

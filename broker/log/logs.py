@@ -31,6 +31,7 @@ from broker.log.ownership import Ownership, not_leader
 from broker.log.pacing import Pacing
 from broker.log.reader import ObjectReader
 from broker.log.recovery import replay
+from broker.log.snapshots import Snapshots
 from broker.log.tail import TailBudget
 from broker.log.uploader import Uploader
 from broker.metadata import members, trims
@@ -213,6 +214,15 @@ class Logs:
             wals=self._wals,
             say=self._say,
         )
+        self._snapshots = Snapshots(
+            metadata=self._metadata,
+            store=self._store,
+            clock=self._clock,
+            membership=self._membership,
+            interval_s=self._config.snapshot_s,
+            stats=self.stats,
+            say=self._say,
+        )
         self._ownership = Ownership(
             metadata=self._metadata,
             wal=wal,
@@ -245,6 +255,7 @@ class Logs:
             self._pacing.watch(),
             self._pacing.upload(),
             self._housekeeping.run(),
+            self._snapshots.run(),
         ):
             self._spawn(task)
 
@@ -272,6 +283,7 @@ class Logs:
         clean = self._epoch >= 0 and not self.failed.done() and await self._release_all()
         if clean:
             await wal.trim(wal.mark())
+            await self._snapshots.take_last()
         await wal.close()
 
     async def _release_all(self) -> bool:

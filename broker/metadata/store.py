@@ -31,8 +31,9 @@ Watcher = Callable[[Image], None]
 class Metadata:
     """The facade. Open it with `Metadata.open`; `log/` drives its polling."""
 
-    def __init__(self, database: Database, clock: Clock, entropy: Entropy) -> None:
-        self._database = database
+    def __init__(self, url: str, clock: Clock, entropy: Entropy) -> None:
+        self._url = url
+        self._database: Database = open_database(url, clock)
         self._clock = clock
         self._entropy = entropy
         self._image = EMPTY
@@ -46,15 +47,14 @@ class Metadata:
         """Opens (creating it at first) the store at `sqlite:///path/metadata.db` or `postgresql://...`.
         MetadataUnavailable, in one line, when it cannot.
         """
-        database = open_database(url, clock)
-        store = cls(database, clock, entropy)
+        store = cls(url, clock, entropy)
         try:
-            await database.start(uuid_text(new_uuid(entropy)))
+            await store._database.start(uuid_text(new_uuid(entropy)))
             await store.refresh()
         except BaseException:
-            await database.close()
+            await store.close()
             raise
-        database.on_change(store.nudge)
+        store._database.on_change(store.nudge)
         return store
 
     async def close(self) -> None:
@@ -122,6 +122,14 @@ class Metadata:
     async def read(self, work: Callable[[Tx], Result]) -> Result:
         """One consistent snapshot."""
         return await self._database.read(work)
+
+    async def read_apart(self, work: Callable[[Tx], Result]) -> Result:
+        """One consistent snapshot on a connection of its own: for what takes seconds, lest the poll wait for it."""
+        database = open_database(self._url, self._clock)
+        try:
+            return await database.read(work)
+        finally:
+            await database.close()
 
     # -- topics ------------------------------------------------------------------------------------------------------
 
