@@ -36,7 +36,7 @@ from tests.chaos.launch import Manner
 from tests.chaos.workload import PARTITIONS, TOPICS, Workload, wait_until
 from tests.faults.brokers import DidNotStart
 
-PER_S = 4_000.0
+PER_S = 3_000.0
 """Offered, so that 2,000 acknowledgements a second remain on average, outages included."""
 LEAST_PER_S = 2_000.0
 LEAST = {"kills in flight": 20, "ambiguous PUTs": 10, "zombies resumed": 10}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -23,6 +23,9 @@ TOPICS = {"once": True, "plain": False}
 PARTITIONS = 6
 PLACES = tuple((topic, partition) for topic in TOPICS for partition in range(PARTITIONS))
 TICK_S = 0.01
+MOST_AT_ONCE = 100
+OWED_S = 20.0
+"""What an outage held back is made up for afterwards, up to this many seconds of it."""
 MOST_OPEN = 1_500
 """Unanswered records of one producer on one partition; then it waits for answers there."""
 FILLER = b"." * 80
@@ -142,8 +145,8 @@ class Writing(threading.Thread):
         while not self._over.is_set():
             now = time.monotonic()
             if self._going.is_set():
-                owed = min(owed + (now - last) * self._per_s, self._per_s)
-                owed -= self._send(int(owed))
+                owed = min(owed + (now - last) * self._per_s, self._per_s * OWED_S)
+                owed -= self._send(min(int(owed), MOST_AT_ONCE))
             last = now
             with self._lock:
                 for author in self.authors:
@@ -308,33 +311,43 @@ class Workload:
         """Reads every partition to its end with a reader of its own; the ends are then known."""
         consumer = Consumer(_reader(self._bootstrap, "read-back", "error"))
         try:
-            for place in PLACES:
-                self._read_back(consumer, place, 0 if from_start else self.history.part(place).end)
+            ends = {place: self._end_of(consumer, place) for place in PLACES}
+            sessions = {place: self.history.session("read-back", place) for place in PLACES}
+            for place, session in sessions.items():
+                session.begins(0 if from_start else self.history.part(place).end)
+            self._read_to(consumer, sessions, ends)
+            for place, session in sessions.items():
+                self.history.part(place).end = session.due
         except KafkaException as error:
             self.history.anomalies.add("unreadable", str(error))
         finally:
             consumer.close()
 
-    def _read_back(self, consumer: Consumer, place: Place, start: int) -> None:
+    def _end_of(self, consumer: Consumer, place: Place) -> int:
         low, high = consumer.get_watermark_offsets(TopicPartition(*place), timeout=20)
-        tell, part = self.history.anomalies.add, self.history.part(place)
+        end = self.history.part(place).end
         if low != 0:
-            tell("lost", f"{place[0]}-{place[1]} begins at {low}")
-        if high < part.end:
-            tell("vanished", f"{place[0]}-{place[1]} ended at {part.end}, now it ends at {high}")
-        session = self.history.session("read-back", place)
-        session.begins(start)
-        if start < high:
-            consumer.assign([TopicPartition(*place, start)])
-            deadline = time.monotonic() + SETTLE_S
-            while session.due < high and time.monotonic() < deadline:
-                for message in consumer.consume(5_000, 0.2):
-                    if message.error() is None and message.offset() < high:
-                        with self._lock:
-                            session.saw(message.offset(), code_of(message))
-        if session.due < high:
-            tell("unreadable", f"{place[0]}-{place[1]}: read up to {session.due} of {high} in {SETTLE_S:g} s")
-        part.end = max(session.due, 0)
+            self.history.anomalies.add("lost", f"{place[0]}-{place[1]} begins at {low}")
+        if high < end:
+            self.history.anomalies.add("vanished", f"{place[0]}-{place[1]} ended at {end}, now it ends at {high}")
+        return high
+
+    def _read_to(self, consumer: Consumer, sessions: Mapping[Place, Session], ends: Mapping[Place, int]) -> None:
+        consumer.assign([TopicPartition(*place, one.due) for place, one in sessions.items() if one.due < ends[place]])
+        left = {place for place, one in sessions.items() if one.due < ends[place]}
+        deadline = time.monotonic() + SETTLE_S
+        while left and time.monotonic() < deadline:
+            messages = consumer.consume(2_000, 0.05)
+            with self._lock:
+                for message in messages:
+                    if message.error() is None and message.offset() < ends[place_of(message)]:
+                        sessions[place_of(message)].saw(message.offset(), code_of(message))
+            if messages:
+                deadline = time.monotonic() + SETTLE_S
+            left = {place for place in left if sessions[place].due < ends[place]}
+        if left:
+            text = f"nothing more within {SETTLE_S:g} s at (is, end):"
+            self.history.anomalies.add("unreadable", f"{text} { {p: (sessions[p].due, ends[p]) for p in left} }")
 
     def end(self) -> None:
         for thread in (self._writing, self._tail, *self._members):
