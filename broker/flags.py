@@ -62,6 +62,7 @@ class Config:
     """`--config key=value`, Kafka's names."""
     groups: GroupSettings
     upload_interval_s: float
+    snapshot_interval_s: float
     wal_bytes: int
     pending_limit_bytes: int
     tail_cache_bytes: int
@@ -135,6 +136,7 @@ def _flags() -> argparse.ArgumentParser:
         "--config", action="append", default=[], metavar="KEY=VALUE", help="a broker config by Kafka's name; repeatable"
     )
     add("--upload-interval", type=float, default=60.0, metavar="SECONDS", help="upload at least this often")
+    add("--snapshot-interval", type=float, default=300.0, metavar="SECONDS", help="copy the metadata into --objects")
     add("--wal-size", default="256MiB", help="capacity of the write-ahead log (default 256MiB)")
     _add_bounds(add)
     add(
@@ -152,8 +154,9 @@ def _flags() -> argparse.ArgumentParser:
 def _config(given: argparse.Namespace) -> Config:
     if given.id < 0:
         raise ValueError(f"--id {given.id}: broker ids start at 0")
-    if given.upload_interval <= 0:
-        raise ValueError(f"--upload-interval {given.upload_interval:g}: give seconds above 0")
+    for flag, seconds in (("upload", given.upload_interval), ("snapshot", given.snapshot_interval)):
+        if seconds <= 0:
+            raise ValueError(f"--{flag}-interval {seconds:g}: give seconds above 0")
     load_prices().instance(given.instance_type)
     directory = given.dir.absolute()
     listeners = _listeners("--listeners", given.listeners)
@@ -190,6 +193,7 @@ def _config(given: argparse.Namespace) -> Config:
         configs=configs,
         groups=GroupSettings.of(configs),
         upload_interval_s=given.upload_interval,
+        snapshot_interval_s=given.snapshot_interval,
         wal_bytes=_size("--wal-size", given.wal_size),
         pending_limit_bytes=_size("--pending-limit", given.pending_limit),
         tail_cache_bytes=_size("--tail-cache", given.tail_cache, _LEAST_CACHE_BYTES),

@@ -188,6 +188,7 @@ class Node:
                 block_cache_bytes=self.config.block_cache_bytes,
                 read_ahead_bytes=self.config.read_ahead_bytes,
                 upload_interval_s=self.config.upload_interval_s,
+                snapshot_s=self.config.snapshot_interval_s,
             ),
             say=self.say,
             peers=self._peers,
