@@ -49,7 +49,7 @@ from broker.turns import Turns
 from broker.wal.holder import boot_id
 from broker.wal.kinds import BESIDE_OBJECTS
 
-_STOP_S = 6.0
+_STOP_S = 15.0
 """For handing over and uploading; what is not done by then stays in the WAL, and nothing is lost."""
 _LAST_BILL_S = 3.0
 _TIER1 = ("put", "copy", "list", "multipart")

@@ -20,7 +20,7 @@ from broker.wal.kinds import Say, Wals
 
 RETRY_S = 0.5
 
-Spawn = Callable[[Coroutine[object, object, None]], None]
+Spawn = Callable[[Coroutine[object, object, None]], object]
 
 
 class Failover:

@@ -90,6 +90,7 @@ class Logs:
         self._wal: Wal | None = None
         self._ownership: Ownership | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._beating: asyncio.Task[None] | None = None
         self._neighbours = Neighbours(peers, broker_id, self._spawn)
         self._pacing: Pacing | None = None
         self._epoch = -1
@@ -177,7 +178,7 @@ class Logs:
             say=self._say,
             lost=self._fail,
         )
-        self._spawn(self._membership.beat())
+        self._beating = self._spawn(self._membership.beat())
         wal.start(self._epoch)
         wal.failed.add_done_callback(lambda done: self._fail(done.result()))
         wal.on_group = lambda seconds: self.stats.on_operation("append_wal", "ok", seconds)
@@ -276,23 +277,31 @@ class Logs:
         recoverer.
         """
         self.ready = False
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end(self._tasks - {self._beating})
         wal = self._held_wal()
-        clean = self._epoch >= 0 and not self.failed.done() and await self._release_all()
+        clean = self._epoch >= 0 and not self.failed.done() and await self._leave()
+        await self._end(self._tasks)
         if clean:
             await wal.trim(wal.mark())
             await self._snapshots.take_last()
         await wal.close()
 
-    async def _release_all(self) -> bool:
+    async def _end(self, tasks: Collection[asyncio.Task[None] | None]) -> None:
+        ending = [task for task in tasks if task is not None]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _leave(self) -> bool:
+        """Uploads while producers go on and the heart beats, then gives everything away in one short transaction."""
         if self._ownership is None:
             return False
         logs = list(self)
         try:
+            await self._uploader.upload(logs)
+            await self._end([self._beating])
             await self._uploader.release(logs)
-            await self._metadata.refresh()
+            await self._ownership.give(logs)
         except KafkaError as error:
             self._say(f"not everything could be handed over, the WAL keeps it for the next start: {error}")
             return False
@@ -311,10 +320,11 @@ class Logs:
         for log in self:
             log.close(NotLeaderOrFollower("this broker is going down"))
 
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -16,7 +16,7 @@ OPENED_S = 0.2
 """How long a handover waits for the word that the new owner has the partition open."""
 LOOK_S = 1.0
 
-Spawn = Callable[[Coroutine[object, object, None]], None]
+Spawn = Callable[[Coroutine[object, object, None]], object]
 
 
 class Neighbours:
