@@ -69,6 +69,22 @@ class LogsConfig:
     """For one log; the worker is killed after it."""
 
 
+BASE_BYTES = 128 * MIB
+"""Interpreter, libraries, metadata of a few thousand partitions."""
+REQUEST_BYTES = 64 * MIB
+"""Requests and answers under way, as producers and consumers at full speed have them."""
+UPLOAD_BYTES = 4 * 2 * 32 * MIB
+"""Objects that are built and sent side by side: each once as built, once as sent (uploader.py)."""
+INDEX_BYTES = 16 * MIB
+
+
+def memory_bound_bytes(config: LogsConfig) -> int:
+    """What a broker's resident memory stays below, by its flags (docs/config.md)."""
+    pending = min(config.pending_limit_bytes, config.wal_bytes)
+    caches = max(config.tail_cache_bytes, pending) + config.block_cache_bytes + INDEX_BYTES
+    return BASE_BYTES + REQUEST_BYTES + UPLOAD_BYTES + caches
+
+
 def _ignore(*_: object) -> None:
     return
 
