@@ -182,6 +182,7 @@ class Node:
             host_id=boot_id(),
             config=LogsConfig(
                 wal_url=self.config.wal,
+                broker_configs=self.config.static_configs(),
                 wal_bytes=self.config.wal_bytes,
                 pending_limit_bytes=self.config.pending_limit_bytes,
                 tail_cache_bytes=self.config.tail_cache_bytes,

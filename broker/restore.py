@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 
 from broker.clock import Clock, SystemClock
 from broker.errors import KafkaError
-from broker.log.housekeeping import object_id_of
 from broker.log.snapshots import PREFIX
+from broker.log.strangers import object_id_of
 from broker.metadata import revival, snapshot
 from broker.metadata.database import Tx
 from broker.metadata.store import Metadata

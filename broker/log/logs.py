@@ -23,7 +23,6 @@ from broker.ids import Entropy
 from broker.log.config import LogsConfig, StorageStats
 from broker.log.duties import MetadataDuties
 from broker.log.failover import Failover
-from broker.log.housekeeping import Housekeeping
 from broker.log.log import Log
 from broker.log.membership import Membership
 from broker.log.neighbours import Neighbours
@@ -33,6 +32,7 @@ from broker.log.reader import ObjectReader
 from broker.log.recovery import replay
 from broker.log.snapshots import Snapshots
 from broker.log.tail import TailBudget
+from broker.log.upkeep import make_upkeep
 from broker.log.uploader import Uploader
 from broker.metadata import members, trims
 from broker.metadata.image import Recovery
@@ -204,15 +204,17 @@ class Logs:
             config=self._config,
             stats=self.stats,
         )
-        self._housekeeping = Housekeeping(
+        self._upkeep = make_upkeep(
             logs=self,
             metadata=self._metadata,
             store=self._store,
             clock=self._clock,
+            entropy=self._entropy,
             config=self._config,
             owner=owner,
             membership=self._membership,
             wals=self._wals,
+            stats=self.stats,
             say=self._say,
         )
         self._snapshots = Snapshots(
@@ -255,7 +257,8 @@ class Logs:
             self._ownership.hand_over(),
             self._pacing.watch(),
             self._pacing.upload(),
-            self._housekeeping.run(),
+            self._upkeep.housekeeping.run(),
+            self._upkeep.compactor.run(),
             self._snapshots.run(),
         ):
             self._spawn(task)

@@ -99,6 +99,10 @@ class Producers:
                 pieces += [_WRITTEN.pack(w.first_sequence, w.last_sequence, w.base_offset, w.end_offset) for w in last]
         return b"".join(pieces)
 
+    def last_ends(self) -> dict[int, int]:
+        """Producer id to the end of its last batch, for each that is known."""
+        return {producer_id: known.last[-1].end_offset for producer_id, known in self._known.items() if known.last}
+
     def __len__(self) -> int:
         return len(self._known)
 

@@ -208,12 +208,6 @@ def forget(tx: Tx, objects: Collection[int]) -> None:
     tx.run("DELETE FROM objects WHERE state = 'gone' AND id < (SELECT max(id) FROM objects)")
 
 
-def totals(tx: Tx) -> tuple[int, int]:
-    """Live objects and their bytes."""
-    row = tx.one("SELECT count(*), coalesce(sum(size_bytes), 0) FROM objects WHERE state = 'committed'")
-    return int(row[0]), int(row[1])
-
-
 def newest_object(tx: Tx) -> int:
     """The highest object id ever given out: one above it in the bucket means this metadata is an older copy (law 8)."""
     (highest,) = tx.one("SELECT max(id) FROM objects")

@@ -46,12 +46,12 @@ async def test_expired_ranges_go_and_then_their_objects(cluster: Any, make_batch
     await log.append(make_batch(1, at_ms=logs._clock.wall_ms()), acks=1)
     await logs._uploader.upload(list(logs))
     assert files(cluster.path) == 2
-    await logs._housekeeping.retain()
+    await logs._upkeep.housekeeping.retain()
     assert (log.log_start, log.high_watermark) == (3, 4)
-    await logs._housekeeping.sweep()
+    await logs._upkeep.housekeeping.sweep()
     assert files(cluster.path) == 1
     assert len((await log.read(3, 1000, min_one=True)).data) == 1
-    assert logs._housekeeping.live[0] == 1
+    assert (logs.stats.live_objects, logs.stats.swept_objects) == (1, 1)
 
 
 async def test_an_upload_that_was_given_up_cannot_be_committed_after_the_sweep(cluster: Any) -> None:
@@ -60,7 +60,7 @@ async def test_an_upload_that_was_given_up_cannot_be_committed_after_the_sweep(c
     metadata = cluster.metadata()
     object_id = await metadata.write(lambda tx: commits.prepare(tx, 0, 0))
     await logs._store.put(object_key(object_id), b"late")
-    await logs._housekeeping.sweep()
+    await logs._upkeep.housekeeping.sweep()
     assert files(cluster.path) == 0
     try:
         await metadata.write(lambda tx: commits.commit(tx, object_id, 4, [], (0, logs._epoch), 0))
@@ -75,6 +75,6 @@ async def test_nothing_is_swept_when_the_bucket_is_ahead_of_the_metadata(cluster
     await controller(logs)
     await cluster.metadata().write(lambda tx: commits.prepare(tx, 0, 0))
     await logs._store.put(object_key(999), b"from a later life")
-    await logs._housekeeping.sweep()
+    await logs._upkeep.housekeeping.sweep()
     assert files(cluster.path) == 1
     assert any("older copy" in line for line in cluster.said)
