@@ -3,10 +3,6 @@
 """
 
 import asyncio
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,33 +96,3 @@ async def test_producer_ids_never_repeat(metadata: Metadata, open_metadata: Any)
 async def test_what_does_not_exist_is_said_by_name(metadata: Metadata) -> None:
     with pytest.raises(UnknownTopicOrPartition, match="no topic nope"):
         await metadata.delete_topic("nope")
-
-
-WRITER = """
-import asyncio, os, sys, time
-from broker.clock import SystemClock
-from broker.metadata import Metadata
-
-async def main():
-    store = await Metadata.open(f"sqlite://{sys.argv[1]}", clock=SystemClock(), entropy=os.urandom)
-    end, worst, count = time.monotonic() + 1.5, 0.0, 0
-    while time.monotonic() < end:
-        begun = time.monotonic()
-        await store.allocate_producer_ids(1)
-        worst, count = max(worst, time.monotonic() - begun), count + 1
-    print(count, worst)
-    await store.close()
-
-asyncio.run(main())
-"""
-
-
-def test_three_processes_do_not_starve_each_other(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", WRITER, f"{tmp_path}/metadata.db"]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    begun = time.monotonic()
-    results = [process.communicate(timeout=30)[0].split() for process in processes]
-    assert time.monotonic() - begun < 30
-    counts, worst = [int(r[0]) for r in results], [float(r[1]) for r in results]
-    assert min(counts) * 5 > max(counts)
-    assert max(worst) < 1.0

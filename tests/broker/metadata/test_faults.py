@@ -1,0 +1,190 @@
+"""A store that goes away, answers that are lost, writers that stop: said, bounded, and healed by itself."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.clock import SystemClock
+from broker.errors import TopicAlreadyExists
+from broker.metadata import Metadata, jobs
+from broker.metadata.database import MetadataUnavailable
+from tests.broker.metadata.faults import MissingDirectory, Wire, said_by, writer
+
+
+@pytest.fixture
+async def wire(new_store: Any) -> AsyncIterator[Wire]:
+    wire = Wire(await new_store("postgresql"))
+    await wire.come_back()
+    yield wire
+    await wire.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    return MissingDirectory(tmp_path) if request.param == "sqlite" else request.getfixturevalue("wire")
+
+
+async def opened(url: str) -> Metadata:
+    return await Metadata.open(url, clock=SystemClock(), entropy=os.urandom)
+
+
+async def test_a_store_that_is_away_is_said_and_heals(store: Any) -> None:
+    metadata = await opened(store.url)
+    await metadata.allocate_producer_ids(1)
+    await store.leave()
+    begun = time.monotonic()
+    with pytest.raises(MetadataUnavailable, match="cannot write"):
+        await metadata.allocate_producer_ids(1)
+    assert time.monotonic() - begun < 5
+    await store.come_back()
+    assert await metadata.allocate_producer_ids(1) == 1001
+    await metadata.create_topic("t", partitions=1)
+    assert "t" in (await metadata.refresh()).topics
+    await metadata.close()
+
+
+async def test_a_connection_that_died_between_two_transactions_is_replaced_unnoticed(wire: Wire) -> None:
+    metadata = await opened(wire.url)
+    await metadata.create_topic("a", partitions=1)
+    for name in ("b", "c"):
+        wire.cut()
+        await metadata.create_topic(name, partitions=1)
+    assert set(metadata.image.topics) == {"a", "b", "c"}
+    await metadata.close()
+
+
+async def test_a_commit_whose_answer_was_lost_is_said_to_be_unknown_and_happened_once(wire: Wire) -> None:
+    metadata = await opened(wire.url)
+    wire.lose_commits = 1
+    with pytest.raises(MetadataUnavailable):
+        await metadata.create_topic("t", partitions=1)
+    assert wire.commits_lost == 1
+    with pytest.raises(TopicAlreadyExists):
+        await metadata.create_topic("t", partitions=1)
+    assert "t" in (await metadata.refresh()).topics
+    await metadata.close()
+
+
+async def test_a_store_that_cannot_be_opened_is_one_line_without_its_password(tmp_path: Path) -> None:
+    for url in (
+        f"postgresql://u:secret@/db?host={tmp_path}",
+        f"postgresql://u@/db?host={tmp_path}&password=secret",
+        "postgresql://u:secret@127.0.0.1:1/db",
+        f"sqlite://{tmp_path}",
+    ):
+        with pytest.raises(MetadataUnavailable) as refused:
+            await opened(url)
+        assert "secret" not in str(refused.value)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(ValueError, match=r"mysql://u:\*\*\*@h/db: give sqlite") as wrong:
+        await opened("mysql://u:secret@h/db")
+    assert "secret" not in str(wrong.value)
+
+
+HOLD = """
+def hold(tx):
+    tx.run("UPDATE cluster SET next_producer_id = next_producer_id + 500")
+    print("held", flush=True)
+    time.sleep(60)
+try:
+    await store.write(hold)
+    print("written", flush=True)
+except Exception as error:
+    print(f"refused {error}", flush=True)
+"""
+
+
+async def test_a_stopped_writer_does_not_stop_the_others(url: str) -> None:
+    metadata = await opened(url)
+    stopped = writer(url, HOLD)
+    try:
+        assert await said_by(stopped) == "held"
+        os.kill(stopped.pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        assert await metadata.allocate_producer_ids(1) == 1000
+        assert time.monotonic() - begun < 5
+        await metadata.refresh()
+        await metadata.close()
+    finally:
+        stopped.kill()
+        stopped.communicate()
+
+
+DEAF = """
+def read_much(tx):
+    tx.run("UPDATE cluster SET next_producer_id = next_producer_id + 500")
+    print("reading", flush=True)
+    tx.all("SELECT repeat('x', 1000) FROM generate_series(1, 1000000)")
+await store.write(read_much)
+"""
+
+
+async def test_a_stopped_writer_that_left_its_answer_unread_does_not_stop_the_others(new_store: Any) -> None:
+    url = await new_store("postgresql")
+    metadata = await opened(url)
+    stopped = writer(url, DEAF)
+    try:
+        assert await said_by(stopped) == "reading"
+        await asyncio.sleep(0.3)
+        os.kill(stopped.pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        assert await metadata.allocate_producer_ids(1) == 1000
+        assert time.monotonic() - begun < 6
+        await metadata.close()
+    finally:
+        stopped.kill()
+        stopped.communicate()
+
+
+BUSY = """
+end, worst, count = time.monotonic() + 1.5, 0.0, 0
+while time.monotonic() < end:
+    begun = time.monotonic()
+    await store.allocate_producer_ids(1)
+    worst, count = max(worst, time.monotonic() - begun), count + 1
+print(count, worst, flush=True)
+"""
+
+
+async def test_three_processes_do_not_starve_each_other(url: str) -> None:
+    await (await opened(url)).close()
+    processes = [writer(url, BUSY) for _ in range(3)]
+    results = [(await said_by(process)).split() for process in processes]
+    for process in processes:
+        process.communicate(timeout=10)
+    counts, worst = [int(r[0]) for r in results], [float(r[1]) for r in results]
+    assert min(counts) * 5 > max(counts), (counts, worst)
+    assert max(worst) < 1.0, (counts, worst)
+
+
+async def test_a_full_queue_refuses_at_once_with_a_retriable_error(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "QUEUE_JOBS", 10)
+    metadata = await opened(url)
+    held = asyncio.ensure_future(metadata.write(lambda tx: time.sleep(0.3)))
+    await asyncio.sleep(0.1)
+    answers = await asyncio.gather(*(metadata.allocate_producer_ids(1) for _ in range(15)), return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, MetadataUnavailable)]
+    assert len(refused) == 5
+    assert "10 metadata writes are waiting" in str(refused[0])
+    await held
+    await metadata.close()
+
+
+async def test_others_are_nudged_as_soon_as_something_changed(new_store: Any) -> None:
+    url = await new_store("postgresql")
+    watching, acting = await opened(url), await opened(url)
+    async with asyncio.timeout(5):
+        await watching.nudged(5)
+        await acting.create_topic("t", partitions=1)
+        begun = time.monotonic()
+        await watching.nudged(5)
+    assert time.monotonic() - begun < 1
+    assert "t" in (await watching.refresh()).topics
+    await watching.close()
+    await acting.close()
