@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SEED ?= 1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients kill powerloss upgrade bench screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients kill lose-everything powerloss upgrade bench screens docs lock clean
 
 help: ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ clients: $(STAMP) ## confluent-kafka, aiokafka, kafka-python and kcat, 100,000 r
 
 kill: $(STAMP) ## kill -9 of a broker during production, twenty times
 	@$(BIN)/python -m tests.faults.kill
+
+lose-everything: $(STAMP) ## kill all brokers and delete their disks: bucket and database bring everything back
+	@$(BIN)/python -m tests.faults.lose_everything
 
 powerloss: $(STAMP) ## power cuts: what was not synced is dropped or torn (POINTS=200 SEED=1 PLANT=none)
 	@$(BIN)/python -m tests.powerloss.run --points $(or $(POINTS),200) --seed $(SEED) --plant $(or $(PLANT),none)
