@@ -54,6 +54,7 @@ class Config:
     """What clients are told instead, by listener name; port 0 stands for the port that was bound."""
     peer_listener: tuple[str, int]
     """Where other brokers reach this one; port 0: any."""
+    admin_token_file: Path | None
     http_host: str
     http_port: int
     zone: str | None
@@ -123,7 +124,8 @@ def _flags() -> argparse.ArgumentParser:
     add("--metadata", help="metadata store: sqlite:///file or postgresql://user@host/db (default DIR/metadata.db)")
     add("--listeners", default="PLAINTEXT://127.0.0.1:9092", help="NAME://HOST:PORT, comma-separated; port 0: any")
     add("--advertised-listeners", default="", help="what clients are told, where it differs")
-    add("--http", default="127.0.0.1:0", help="HOST:PORT of /metrics, /healthz and /readyz")
+    add("--http", default="127.0.0.1:0", help="HOST:PORT of /metrics, /healthz, /readyz and /admin/v1")
+    add("--admin-token-file", type=Path, help="a file with the token for /admin/v1; needed away from loopback")
     add(
         "--inter-broker-listener",
         default="127.0.0.1:0",
@@ -186,6 +188,7 @@ def _config(given: argparse.Namespace) -> Config:
         listeners=listeners,
         advertised=advertised,
         peer_listener=peer_listener,
+        admin_token_file=given.admin_token_file,
         http_host=host,
         http_port=port,
         zone=given.zone or None,

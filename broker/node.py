@@ -20,6 +20,10 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
+from broker.admin import app as admin
+from broker.admin.app import Admin
+from broker.admin.guard import LEAST_TOKEN, Guard
+from broker.admin.routes import Broker as Parts
 from broker.api.context import ConnectionInfo, Context, Settings
 from broker.bill.biller import Biller
 from broker.bill.focus import Subject
@@ -219,11 +223,23 @@ class Node:
         host, port = self.config.peer_listener
         with _port("--inter-broker-listener", host, port):
             self._listeners[PEER_LISTENER] = (host, (await self._peer_server.listen(host, port))[1])
-        self._http = HttpServer({"/metrics": self._serve_metrics, "/healthz": self._health, "/readyz": self._readiness})
+        pages = {"/metrics": self._serve_metrics, "/healthz": self._health, "/readyz": self._readiness}
+        self._http = HttpServer(pages, {admin.PREFIX: self._make_admin().serve})
         host = self.config.http_host
         with _port("--http", host, self.config.http_port):
             bound = await self._http.listen(host, self.config.http_port)
         return f"http://{_shown(host)}:{bound[1]}"
+
+    def _make_admin(self) -> Admin:
+        told = self.config.admin_token_file
+        try:
+            token = told.read_text().strip() if told is not None else None
+        except (OSError, UnicodeDecodeError) as error:
+            raise CannotStart(f"--admin-token-file {told}: {error}; give a file with the token in it") from error
+        if token is not None and len(token) < LEAST_TOKEN:
+            raise CannotStart(f"--admin-token-file {told}: write at least {LEAST_TOKEN} characters into it")
+        parts = Parts(id=self.config.id, metadata=self._metadata, logs=self._logs, clock=self._clock)
+        return Admin(parts, Guard(host=self.config.http_host, token=token))
 
     def _advertised(self, listener: Listener, port: int) -> tuple[str, int]:
         told = self.config.advertised.get(listener.name, listener)
