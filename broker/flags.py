@@ -71,6 +71,8 @@ class Config:
     read_ahead_bytes: int
     store_bandwidth: int | None
     """Bytes a second to and from the object store; None: no limit."""
+    catch_up_bandwidth: int | None
+    """Of that, what is not the tail's while records are written; None: no limit."""
     allow_host_durability: bool
     spot: bool
     instance_type: str
@@ -203,6 +205,7 @@ def _config(given: argparse.Namespace) -> Config:
         block_cache_bytes=_size("--block-cache", given.block_cache, _LEAST_CACHE_BYTES),
         read_ahead_bytes=_size("--read-ahead", given.read_ahead, 0),
         store_bandwidth=_size("--store-bandwidth", given.store_bandwidth, 0) or None,
+        catch_up_bandwidth=_size("--catch-up-bandwidth", given.catch_up_bandwidth, 0) or None,
         allow_host_durability=given.allow_host_durability,
         spot=given.spot,
         instance_type=given.instance_type,
@@ -219,6 +222,7 @@ def _add_bounds(add: Callable[..., object]) -> None:
         "--block-cache": ("32MiB", "blocks of objects kept for catch-up readers"),
         "--read-ahead": ("4MiB", "how far ahead of a catch-up reader blocks are fetched"),
         "--store-bandwidth": ("0", "bytes a second to and from the object store, the tail first; 0: no limit"),
+        "--catch-up-bandwidth": ("96MiB", "of them for catch-up readers and compaction while records are written"),
     }
     for flag, (default, what) in sizes.items():
         add(flag, default=default, metavar="SIZE", help=f"{what} (default {default})")

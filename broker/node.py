@@ -93,7 +93,11 @@ class Node:
         config = self.config
         self._make_directory()
         self._store = open_store(
-            config.objects, clock=self._clock, rng=random.Random(), bytes_per_s=config.store_bandwidth
+            config.objects,
+            clock=self._clock,
+            rng=random.Random(),
+            bytes_per_s=config.store_bandwidth,
+            beside_tail=config.catch_up_bandwidth,
         )
         self._metadata = await self._open_metadata()
         await self._meet_peers()

@@ -247,6 +247,7 @@ class Logs:
             clock=self._clock,
             config=self._config,
             stats=self.stats,
+            bandwidth=self._store.bandwidth,
             say=self._say,
         )
         await self._ownership.apply(self._metadata.image)

@@ -21,6 +21,7 @@ from broker.log.config import MIB, LogsConfig, StorageStats
 from broker.log.log import Log
 from broker.log.tail import TailBudget
 from broker.log.uploader import Checkpoint, Uploader
+from broker.objects.budget import Bandwidth
 from broker.wal.base import Wal
 from broker.wal.kinds import Say
 
@@ -33,6 +34,9 @@ HOLD_AT = 0.85
 RELEASE_AT = 0.75
 CHECKPOINT_BYTES = 16 * MIB
 ROUND_BYTES = 64 * MIB
+BUSY_BYTES_PER_S = MIB
+"""Written at this rate, the tail is busy, and readers behind it get their limit."""
+BUSY_OVER_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +59,11 @@ class Pacing:
         clock: Clock,
         config: LogsConfig,
         stats: StorageStats,
+        bandwidth: Bandwidth,
         say: Say,
     ) -> None:
+        self._bandwidth = bandwidth
+        self._sampled = clock.monotonic(), budget.appended_bytes
         self._logs, self._wal, self._uploader, self._budget = logs, wal, uploader, budget
         self._clock, self._config, self._stats, self._say = clock, config, stats, say
         self._noted: deque[_Noted] = deque()
@@ -87,6 +94,7 @@ class Pacing:
 
     def look(self) -> None:
         now = self._clock.monotonic()
+        self._sample(now)
         if self._budget.pending_bytes and self._oldest is None:
             self._oldest = now
         last = self._noted[-1].appended_bytes if self._noted else 0
@@ -98,6 +106,13 @@ class Pacing:
         held = self.pressure >= (RELEASE_AT if self._stats.producers_held else HOLD_AT)
         if held != self._stats.producers_held:
             self._hold(held, now)
+
+    def _sample(self, now: float) -> None:
+        at, appended_bytes = self._sampled
+        if now - at >= BUSY_OVER_S:
+            rate = (self._budget.appended_bytes - appended_bytes) / (now - at)
+            self._bandwidth.tail_busy = rate >= BUSY_BYTES_PER_S
+            self._sampled = now, self._budget.appended_bytes
 
     def _hold(self, on: bool, now: float) -> None:
         self._stats.producers_held = on

@@ -2,8 +2,9 @@
 
 One bucket of bytes for everything that a broker moves to and from its store. What the tail needs (WAL slots, uploads,
 recovery) is taken at once, even into debt; catch-up readers and then compaction wait until the bucket has something
-left. One grant in `SHARE` goes to compaction although a reader waits: without it a broker that is always read from
-would never tidy up. Queues are bounded (law 12): past the bound a reader gets a retriable error.
+left. While records are written those two have a limit of their own besides: what they take is not only bandwidth, and
+without it one reader of a local store took the core from the tail (docs/decisions/0009). One grant in `SHARE` goes to
+compaction although a reader waits: without it a broker that is always read from would never tidy up. Queues are bounded (law 12): past the bound a reader gets a retriable error.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ BURST_S = 1.0
 """What an idle bucket saves up, and the deepest debt that the tail can leave to the others."""
 LONGEST_QUEUE = 1024
 SHARE = 10
+LONGEST_NAP_S = 0.2
+"""Then the limit is looked at again: it may be gone."""
 
 
 class Priority(IntEnum):
@@ -34,14 +37,21 @@ class Priority(IntEnum):
 
 
 class Bandwidth:
-    """Shared by all users of one store. `bytes_per_s` None: no limit, figures only."""
+    """Shared by all users of one store. `bytes_per_s` bounds everything, `beside_tail` what is not the tail while
+    `tail_busy`; None: no limit, figures only.
+    """
 
-    def __init__(self, clock: Clock, bytes_per_s: float | None = None) -> None:
-        if bytes_per_s is not None and bytes_per_s <= 0:
-            raise ValueError(f"a bandwidth of {bytes_per_s:g} bytes a second lets nothing through")
+    def __init__(
+        self, clock: Clock, bytes_per_s: float | None = None, *, beside_tail: float | None = None
+    ) -> None:
+        for rate in (bytes_per_s, beside_tail):
+            if rate is not None and rate <= 0:
+                raise ValueError(f"a bandwidth of {rate:g} bytes a second lets nothing through")
         self._clock = clock
-        self._rate = bytes_per_s
-        self._left = bytes_per_s * BURST_S if bytes_per_s is not None else 0.0
+        self._whole, self._beside = bytes_per_s, beside_tail
+        self.tail_busy = False
+        """Whether records are being written; told from outside."""
+        self._left = (self._rate or 0.0) * BURST_S
         self._at = clock.monotonic()
         self._queues: dict[Priority, deque[tuple[int, asyncio.Future[None]]]] = {
             Priority.CATCH_UP: deque(),
@@ -55,6 +65,11 @@ class Bandwidth:
         """Seconds waited in all, by label."""
         self.waiting: dict[str, int] = {priority.label: 0 for priority in Priority}
         """Requests that wait now, by label."""
+
+    @property
+    def _rate(self) -> float | None:
+        rates = [self._whole, self._beside if self.tail_busy else None]
+        return min((rate for rate in rates if rate is not None), default=None)
 
     async def take(self, priority: Priority, size: int) -> None:
         """Returns when `size` bytes may be moved. StoreUnavailable when too many wait already."""
@@ -86,23 +101,22 @@ class Bandwidth:
         self._spend(priority, size)
 
     def _refill(self) -> None:
-        now = self._clock.monotonic()
-        if self._rate is not None:
-            self._left = min(self._left + (now - self._at) * self._rate, self._rate * BURST_S)
+        now, rate = self._clock.monotonic(), self._rate
+        if rate is not None:
+            self._left = min(self._left + (now - self._at) * rate, rate * BURST_S)
         self._at = now
 
     def _spend(self, priority: Priority, size: int) -> None:
         self.bytes[priority.label] += size
-        if self._rate is not None:
-            self._left = max(self._left - size, -self._rate * BURST_S)
+        if (rate := self._rate) is not None:
+            self._left = max(self._left - size, -rate * BURST_S)
 
     async def _grant(self) -> None:
         """Until nobody waits. A grant may leave a debt, so that one larger than the bucket gets its turn too."""
-        assert self._rate is not None
         while any(self._queues.values()):
             self._refill()
-            if self._left <= 0:
-                await self._clock.sleep(-self._left / self._rate + 0.001)
+            if (rate := self._rate) is not None and self._left <= 0:
+                await self._clock.sleep(min(-self._left / rate + 0.001, LONGEST_NAP_S))
                 continue
             priority = self._next()
             size, turn = self._queues[priority].popleft()

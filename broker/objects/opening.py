@@ -21,14 +21,16 @@ LONGEST_REQUEST_S = "60s"
 """The client's own last resort; what a try may take is decided by its size (store.py)."""
 
 
-def open_store(url: str, *, clock: Clock, rng: Rng, bytes_per_s: float | None = None) -> ObjectStore:
+def open_store(
+    url: str, *, clock: Clock, rng: Rng, bytes_per_s: float | None = None, beside_tail: float | None = None
+) -> ObjectStore:
     """A store at file:///directory, s3://bucket/prefix (credentials and endpoint from the environment) or memory://,
-    with `bytes_per_s` as its bandwidth budget (None: no limit).
+    with its bandwidth budget (budget.py; None: no limit).
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in ("file", "s3", "memory"):
         raise BadStore(f"object store {url}: give file:///directory, s3://bucket/prefix or memory://")
-    bandwidth = Bandwidth(clock, bytes_per_s)
+    bandwidth = Bandwidth(clock, bytes_per_s, beside_tail=beside_tail)
     if scheme == "file":
         return ObjectStore(url, LocalBackend(Path(unquote(rest))), clock, rng, bandwidth=bandwidth)
     if scheme == "memory":
