@@ -45,7 +45,7 @@ def prepare(tx: Tx, broker: int, now_ms: int) -> int:
 
 def give_up(tx: Tx, object_id: int) -> None:
     """Forgets an id that was prepared and not used."""
-    tx.run("DELETE FROM objects WHERE id = ? AND state = 'prepared'", object_id)
+    tx.run("UPDATE objects SET state = 'gone' WHERE id = ? AND state = 'prepared'", object_id)
 
 
 def commit(tx: Tx, object_id: int, size_bytes: int, extents: Sequence[Extent], wal: Wal, now_ms: int) -> set[int]:
@@ -192,8 +192,11 @@ def epoch_history(tx: Tx, uid: int) -> list[tuple[int, int]]:
 
 
 def condemn(tx: Tx, me: int, controller_epoch: int, prepared_before_ms: int, marked_before_ms: int) -> list[int]:
-    """Marks dead what the sweeper may delete now: uploads whose time is over and objects long unreferenced."""
+    """Marks dead what the sweeper may delete now: uploads whose time is over and objects long unreferenced. Rows whose
+    objects are gone are removed, but never the highest there is: it says which ids were given out.
+    """
     check_controller(tx, me, controller_epoch)
+    tx.run("DELETE FROM objects WHERE state = 'gone' AND id < (SELECT max(id) FROM objects)")
     tx.run(
         "UPDATE objects SET state = 'dead'"
         " WHERE (state = 'prepared' AND at_ms < ?) OR (state = 'marked' AND at_ms < ?)",
@@ -203,9 +206,8 @@ def condemn(tx: Tx, me: int, controller_epoch: int, prepared_before_ms: int, mar
 
 
 def forget(tx: Tx, objects: Collection[int]) -> None:
-    """Removes the rows of deleted objects, but never the highest there is: it says which ids were given out."""
+    """Lets go of deleted objects; the next `condemn` removes their rows."""
     tx.among("UPDATE objects SET state = 'gone' WHERE id IN ({keys}) AND state = 'dead'", objects)
-    tx.run("DELETE FROM objects WHERE state = 'gone' AND id < (SELECT max(id) FROM objects)")
 
 
 def newest_object(tx: Tx) -> int:

@@ -3,7 +3,7 @@
 partitions.log_end   committed end: below it everything is in objects
 epochs               laws 3 and 10: the (epoch, start) history, and while `end_` is NULL the one range that may
                      still grow, with the WAL (broker, broker epoch) that alone may commit to it
-objects.state        prepared -> committed -> marked -> dead (law 8)
+objects.state        prepared -> committed -> marked -> dead -> gone (law 8); the row with the highest id always stays
 recoveries           law 5: who replays which dead broker's WAL
 wal_trims            for WALs without a lock: below it a broker epoch's slots are not needed any more
 objects.level        0 as uploaded, 1.. as often as it was merged and is still shared, 100 of one partition alone
