@@ -4,7 +4,8 @@ One bucket of bytes for everything that a broker moves to and from its store. Wh
 recovery) is taken at once, even into debt; catch-up readers and then compaction wait until the bucket has something
 left. While records are written those two have a limit of their own besides: what they take is not only bandwidth, and
 without it one reader of a local store took the core from the tail (docs/decisions/0009). One grant in `SHARE` goes to
-compaction although a reader waits: without it a broker that is always read from would never tidy up. Queues are bounded (law 12): past the bound a reader gets a retriable error.
+compaction although a reader waits: without it a broker that is always read from would never tidy up. Queues are bounded
+(law 12): past the bound a reader gets a retriable error.
 """
 
 from __future__ import annotations
@@ -41,9 +42,7 @@ class Bandwidth:
     `tail_busy`; None: no limit, figures only.
     """
 
-    def __init__(
-        self, clock: Clock, bytes_per_s: float | None = None, *, beside_tail: float | None = None
-    ) -> None:
+    def __init__(self, clock: Clock, bytes_per_s: float | None = None, *, beside_tail: float | None = None) -> None:
         for rate in (bytes_per_s, beside_tail):
             if rate is not None and rate <= 0:
                 raise ValueError(f"a bandwidth of {rate:g} bytes a second lets nothing through")
