@@ -47,8 +47,8 @@ kill: $(STAMP) ## kill -9 of a broker during production, twenty times
 lose-everything: $(STAMP) ## kill all brokers and delete their disks: bucket and database bring everything back
 	@$(BIN)/python -m tests.faults.lose_everything
 
-powerloss: $(STAMP) ## power cuts: what was not synced is dropped or torn (POINTS=200 SEED=1 PLANT=none)
-	@$(BIN)/python -m tests.powerloss.run --points $(or $(POINTS),200) --seed $(SEED) --plant $(or $(PLANT),none)
+powerloss: $(STAMP) ## power cuts: what was not synced is dropped or torn (POINTS= SEED= PLANT= WAL=)
+	@$(BIN)/python -m tests.powerloss.run --points $(or $(POINTS),200) --seed $(SEED) --plant $(or $(PLANT),none) --wal $(or $(WAL),disk)
 
 upgrade: $(STAMP) ## a cluster of the previous release becomes this one under load, and one step back
 	@$(BIN)/python -m tests.upgrade.rolling

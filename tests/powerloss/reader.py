@@ -1,6 +1,7 @@
 """Starts a broker on a disk that lost power and reads everything back, disk after disk, in one process.
 
-stdin: one directory a line. stdout: one JSON line for each: {"records": {partition: [[offset, value in hex], ...]},
+Argument: the kind of WAL. stdin: one directory a line. stdout: one JSON line for each:
+{"records": {partition: [[offset, digest of the value], ...]}, "short": partitions that could not be read to their end,
 "committed": the group's offset, "seconds": until it served}, or {"error": why it did not start}.
 """
 
@@ -18,14 +19,14 @@ from confluent_kafka import Consumer, TopicPartition
 from broker.clock import SystemClock
 from broker.flags import parse
 from broker.node import Node
-from tests.powerloss.workload import GROUP, PARTITIONS, TOPIC, flags
+from tests.powerloss.workload import GROUP, PARTITIONS, TOPIC, digest, flags
 
 READ_S = 20.0
 
 
-async def look(directory: Path) -> dict[str, Any]:
+async def look(directory: Path, wal: str) -> dict[str, Any]:
     begun = time.monotonic()
-    node = Node(parse(flags(directory)), SystemClock())
+    node = Node(parse(flags(directory, wal)), SystemClock())
     try:
         address = await node.start()
     except Exception as error:
@@ -63,7 +64,7 @@ def read(bootstrap: str) -> dict[str, Any]:
             for message in consumer.consume(5000, 0.05):
                 partition, offset = message.partition(), message.offset()
                 if message.error() is None and partition is not None and offset is not None:
-                    records[partition].append((offset, (message.value() or b"").hex()))
+                    records[partition].append((offset, digest(message.value() or b"")))
                     due[partition] = offset + 1
         short = [f"partition {p}: read to {due[p]} of {ends[p]}" for p in due if due[p] < ends[p]]
         (committed,) = consumer.committed([TopicPartition(TOPIC, 0)], timeout=READ_S)
@@ -76,7 +77,7 @@ def read(bootstrap: str) -> dict[str, Any]:
 
 def main() -> None:
     for line in sys.stdin:
-        answer = asyncio.run(look(Path(line.strip())))
+        answer = asyncio.run(look(Path(line.strip()), sys.argv[1]))
         print(json.dumps(answer), flush=True)
 
 

@@ -47,10 +47,10 @@ class Verdict:
 class Reader:
     """The process that starts brokers on disks."""
 
-    def __init__(self, narration: Path) -> None:
+    def __init__(self, narration: Path, wal: str) -> None:
         with narration.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.powerloss.reader"],
+                [sys.executable, "-m", "tests.powerloss.reader", wal],
                 cwd=workload.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
             )  # fmt: skip
 
@@ -68,16 +68,23 @@ class Reader:
 
 
 def run(
-    seed: int, points: int, plant: str, directory: Path, *, seconds: float = 6.0, first_only: bool = False
+    seed: int,
+    points: int,
+    directory: Path,
+    *,
+    wal: str = "disk",
+    plant: str = "none",
+    seconds: float = 6.0,
+    first_only: bool = False,
 ) -> Verdict:
     """The whole of it; `first_only` ends at the first fault, which is all that a plant needs."""
     rng = random.Random(seed)
     disk, trace = directory / "disk", directory / "trace"
     disk.mkdir()
-    promises = workload.run(disk, trace, plant, seconds, rng)
+    promises = workload.run(disk, trace, wal, plant, seconds, rng)
     disk.rename(directory / "run")
     verdict = Verdict()
-    reader = Reader(directory / "reader.err")
+    reader = Reader(directory / "reader.err", wal)
     try:
         for model, record, after_ns in moments(list(records(trace)), disk, promises.records[0].at_ns, points, rng):
             verdict.points += 1
@@ -112,12 +119,12 @@ def judge(found: dict[str, Any], kept: list[workload.Kept], committed: int, verd
         return [f"the broker did not come back: {found['error']}"]
     verdict.slowest_s = max(verdict.slowest_s, found["seconds"])
     faults = list(found["short"])
-    there: dict[tuple[int, int], bytes] = {}
+    there: dict[tuple[int, int], str] = {}
     for partition, read in found["records"].items():
         offsets = [offset for offset, _ in read]
         if offsets != list(range(len(offsets))):
             faults.append(f"partition {partition}: offsets are not contiguous from 0")
-        there.update({(int(partition), offset): bytes.fromhex(value) for offset, value in read})
+        there.update({(int(partition), offset): value for offset, value in read})
     lost = [one for one in kept if there.get((one.partition, one.offset)) != one.value]
     if lost:
         one = lost[0]
@@ -130,12 +137,12 @@ def judge(found: dict[str, Any], kept: list[workload.Kept], committed: int, verd
     return faults
 
 
-def tell(verdict: Verdict, seed: int, plant: str) -> bool:
+def tell(verdict: Verdict, wal: str, seed: int, plant: str) -> bool:
     """Prints what came of it; whether that is good."""
     for fault in verdict.faults[:SHOWN]:
         print(f"FAULT {fault}")
     print(", ".join(f"{count} x {mood}" for mood, count in verdict.moods.items()))
-    what = f"{verdict.points} power cuts (seed {seed}), {verdict.acknowledged} acknowledged"
+    what = f"{wal} WAL, {verdict.points} power cuts (seed {seed}), {verdict.acknowledged} acknowledged"
     what += f", slowest start {verdict.slowest_s:.2f} s"
     if plant == "none":
         print(f"{'NOT CLEAN' if verdict.faults else 'CLEAN'}: {what}, {len(verdict.faults)} faults", flush=True)
@@ -150,17 +157,24 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=6.0, help="of load")
     parser.add_argument("--plant", choices=("none", *PLANTS), default="none")
+    parser.add_argument("--wal", choices=tuple(workload.WALS), default="disk")
     parser.add_argument("--keep", action="store_true", help="leave the directory for a look")
     given = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="streampilot-powerloss-"))
     good = False
     try:
         verdict = run(
-            given.seed, given.points, given.plant, directory, seconds=given.seconds, first_only=given.plant != "none"
+            given.seed,
+            given.points,
+            directory,
+            wal=given.wal,
+            plant=given.plant,
+            seconds=given.seconds,
+            first_only=given.plant != "none",
         )
         if verdict.faults and given.plant == "none":
             print(f"left for a look: {directory}")
-        good = tell(verdict, given.seed, given.plant)
+        good = tell(verdict, given.wal, given.seed, given.plant)
     except NoCompiler as error:
         print(f"NOT RUN: {error}")
         return 2

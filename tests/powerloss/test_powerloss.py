@@ -7,6 +7,7 @@ import pytest
 
 from tests.powerloss.launch import PLANTS
 from tests.powerloss.run import run
+from tests.powerloss.workload import WALS
 
 pytestmark = [
     pytest.mark.heavy,
@@ -15,8 +16,9 @@ pytestmark = [
 ]
 
 
-def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    verdict = run(seed=1, points=12, plant="none", directory=tmp_path, seconds=2.5)
+@pytest.mark.parametrize("wal", WALS)
+def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path, wal: str) -> None:
+    verdict = run(seed=1, points=12, directory=tmp_path, wal=wal, seconds=2.5)
     assert verdict.faults == []
     assert verdict.points == 12
     assert verdict.acknowledged > 100

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from random import Random
 
@@ -28,7 +29,8 @@ class Kept:
     at_ns: int
     partition: int
     offset: int
-    value: bytes
+    value: str
+    """Its digest."""
 
 
 @dataclass(kw_only=True)
@@ -45,15 +47,27 @@ class Promises:
         return [one for one in self.records if one.at_ns < stamp_ns], max(committed, default=-1)
 
 
-def flags(directory: Path) -> list[str]:
+WALS = {
+    "disk": "file://{}/wal",
+    "shared": "file://{}/shared?fence=verify",
+    "objects": "objects://",
+}
+
+
+def digest(value: bytes) -> str:
+    return blake2b(value, digest_size=8).hexdigest()
+
+
+def flags(directory: Path, wal: str) -> list[str]:
     """A small ring and short uploads: laps, trims and objects within seconds."""
     return [
+        *("--wal", WALS[wal].format(directory)),
         *("--id", "0", "--dir", str(directory), "--listeners", "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0"),
         *("--no-bill", "--wal-size", "16MiB", "--upload-interval", "0.7"),
     ]
 
 
-def run(directory: Path, trace: Path, plant: str, seconds: float, rng: Random) -> Promises:
+def run(directory: Path, trace: Path, wal: str, plant: str, seconds: float, rng: Random) -> Promises:
     """Runs the broker on `directory`, which must be empty, and kills it after `seconds` of load."""
     environment = {
         **os.environ,
@@ -61,7 +75,7 @@ def run(directory: Path, trace: Path, plant: str, seconds: float, rng: Random) -
         "POWERLOSS_ROOT": str(directory),
         "POWERLOSS_TRACE": str(trace),
     }
-    command = [sys.executable, "-m", "tests.powerloss.launch", plant, *flags(directory)]
+    command = [sys.executable, "-m", "tests.powerloss.launch", plant, *flags(directory, wal)]
     with (trace.parent / "broker.err").open("wb") as narration:
         broker = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=narration)
     try:
@@ -96,13 +110,15 @@ def load(bootstrap: str, seconds: float, rng: Random) -> Promises:
             partition, offset = message.partition(), message.offset()
             assert partition is not None
             assert offset is not None
-            kept = Kept(at_ns=time.monotonic_ns(), partition=partition, offset=offset, value=message.value() or b"")
+            kept = Kept(
+                at_ns=time.monotonic_ns(), partition=partition, offset=offset, value=digest(message.value() or b"")
+            )
             promises.records.append(kept)
 
     number, until = 0, time.monotonic() + seconds
     while time.monotonic() < until:
         for _ in range(rng.randrange(1, 6)):
-            value = b"%d " % number + rng.randbytes(rng.choice((20, 300, 5_000)))
+            value = b"%d " % number + rng.randbytes(rng.choice((20, 300, 3_000, 60_000)))
             producer.produce(TOPIC, value, partition=rng.randrange(PARTITIONS), on_delivery=delivered)
             number += 1
         producer.poll(0.005)
