@@ -63,6 +63,7 @@ class Config:
     """`--config key=value`, Kafka's names."""
     groups: GroupSettings
     upload_interval_s: float
+    wal_pace_s: float
     snapshot_interval_s: float
     wal_bytes: int
     pending_limit_bytes: int
@@ -148,6 +149,13 @@ def _flags() -> argparse.ArgumentParser:
         action="store_true",
         help="join brokers of other hosts with a WAL that is lost with this host",
     )
+    add(
+        "--wal-pace",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="an object WAL sends a slot at most this often: fewer PUTs, later acks (default 0: one after the other)",
+    )
     add("--spot", action="store_true", help="this machine may be taken away at any time")
     add("--instance-type", default="m7g.large", help="what the bill charges for this machine")
     add("--no-bill", action="store_true", help="write no bill")
@@ -161,6 +169,8 @@ def _config(given: argparse.Namespace) -> Config:
     for flag, seconds in (("upload", given.upload_interval), ("snapshot", given.snapshot_interval)):
         if seconds <= 0:
             raise ValueError(f"--{flag}-interval {seconds:g}: give seconds above 0")
+    if not 0 <= given.wal_pace <= 1:
+        raise ValueError(f"--wal-pace {given.wal_pace:g}: give 0 to 1 seconds, such as 0.25")
     load_prices().instance(given.instance_type)
     directory = given.dir.absolute()
     listeners = _listeners("--listeners", given.listeners)
@@ -198,6 +208,7 @@ def _config(given: argparse.Namespace) -> Config:
         configs=configs,
         groups=GroupSettings.of(configs),
         upload_interval_s=given.upload_interval,
+        wal_pace_s=given.wal_pace,
         snapshot_interval_s=given.snapshot_interval,
         wal_bytes=_size("--wal-size", given.wal_size),
         pending_limit_bytes=_size("--pending-limit", given.pending_limit),

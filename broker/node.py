@@ -196,6 +196,7 @@ class Node:
                 tail_cache_bytes=self.config.tail_cache_bytes,
                 block_cache_bytes=self.config.block_cache_bytes,
                 read_ahead_bytes=self.config.read_ahead_bytes,
+                wal_pace_s=self.config.wal_pace_s,
                 upload_interval_s=self.config.upload_interval_s,
                 snapshot_s=self.config.snapshot_interval_s,
             ),

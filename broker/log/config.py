@@ -17,6 +17,8 @@ class LogsConfig:
     """Broker configs this broker was started with, by Kafka's names."""
     wal_bytes: int = 256 * MIB
     """Size of a new ring; an existing one keeps its own."""
+    wal_pace_s: float = 0.0
+    """Between two slots of an object WAL at least."""
     upload_interval_s: float = 60.0
     upload_bytes: int = 64 * MIB
     """Upload at once when this much waits."""

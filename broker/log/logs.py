@@ -75,6 +75,7 @@ class Logs:
                 say=say,
                 cluster_id=metadata.image.cluster_id,
                 store=wal_store,
+                pace_s=config.wal_pace_s,
             )
         )
         self._budget = TailBudget(limit_bytes=config.tail_cache_bytes)

@@ -66,6 +66,8 @@ class Tools:
     cluster_id: str
     store: Callable[[str], ObjectStore]
     """The object store that a WAL's URL names."""
+    pace_s: float
+    """Between two slots at least."""
 
 
 class Kind(Protocol):
@@ -235,6 +237,7 @@ class SlotKind:
             duties=tools.duties,
             clock=tools.clock,
             entropy=tools.entropy,
+            pace_s=tools.pace_s,
             say=tools.say,
         )
 

@@ -2,7 +2,8 @@
 
 1. A group of entries takes the next slot. While nothing is in flight a group is sent at once, so that on a fast store
    an acknowledgement takes one PUT; while something is, entries gather until it is done, for 250 ms, or up to 8 MiB,
-   whichever comes first. Up to 50 slots are in flight.
+   whichever comes first. Up to 50 slots are in flight. Each PUT costs money: with a pace, entries gather at least that
+   long, or up to 8 MiB.
 2. A slot is never skipped, and acknowledgements come in slot order: what is acknowledged is contiguous, which is what
    the fence rests on (slot_fence.py).
 3. A PUT that was not answered with success is ambiguous, whatever was answered: the slot is read back. Ours: it is
@@ -74,16 +75,17 @@ class ObjectWal:
         duties: Duties,
         clock: Clock,
         entropy: Entropy,
+        pace_s: float,
         say: Say,
     ) -> None:
         self.recovered = Recovered(entries=(), note="")
         self.on_group: Callable[[float], None] = lambda seconds: None
         self.stats = WalStats(capacity_bytes=capacity_bytes, limit_bytes=capacity_bytes)
         self._store, self._broker, self._duties, self._clock, self._say = store, broker, duties, clock, say
-        self._me = entropy(16)
+        self._me, self._pace_s = entropy(16), pace_s
         self._queue: deque[_Append] = deque()
         self._queued_bytes = 0
-        self._oldest = 0.0
+        self._oldest = self._sent_at = 0.0
         self._line: deque[_Flight] = deque()
         """Closed and not acknowledged, in order."""
         self._unstored = 0
@@ -168,8 +170,9 @@ class ObjectWal:
         """Sends what is due, and comes back when the rest is."""
         self._pumping = False
         while self._queue and not self._broken and len(self._line) < IN_FLIGHT:
-            wait_s = self._oldest + LINGER_S - self._clock.monotonic()
-            if self._unstored and self._queued_bytes < SLOT_BYTES and wait_s > 0:
+            due = max(self._sent_at + self._pace_s, self._oldest + LINGER_S if self._unstored else 0.0)
+            wait_s = due - self._clock.monotonic()
+            if self._queued_bytes < SLOT_BYTES and wait_s > 0:
                 self._come_back_in(wait_s)
                 return
             self._send()
@@ -191,14 +194,14 @@ class ObjectWal:
             group.append(self._queue.popleft())
             size += group[-1].size_bytes
         self._queued_bytes -= size
-        self._oldest = self._clock.monotonic()
+        self._oldest = self._sent_at = self._clock.monotonic()
         room = max(size, LEAST_ROOM_BYTES)
         place = self._shelf.place(self._next)
         flight = _Flight(
             sequence=self._next,
             group=group,
             data=pack_slot(place, self._me, [one.entry for one in group]),
-            begun=self._clock.monotonic(),
+            begun=self._sent_at,
             room_bytes=room,
         )
         self._next += 1

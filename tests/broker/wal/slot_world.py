@@ -119,7 +119,7 @@ class World:
         self.acknowledged: list[int] = []
         self._ids = random.Random(2)
 
-    def writer(self, epoch: int = 1, capacity_bytes: int = 64 * 1024 * 1024) -> ObjectWal:
+    def writer(self, epoch: int = 1, capacity_bytes: int = 64 * 1024 * 1024, pace_s: float = 0.0) -> ObjectWal:
         wal = ObjectWal(
             store=self.store,
             broker=0,
@@ -127,6 +127,7 @@ class World:
             duties=self.word,
             clock=self.clock,
             entropy=self._ids.randbytes,
+            pace_s=pace_s,
             say=self.said.append,
         )
         wal.start(epoch)

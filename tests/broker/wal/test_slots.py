@@ -65,6 +65,22 @@ async def test_a_slow_put_holds_the_next_group_back_for_a_quarter_of_a_second_at
     await wal.close()
 
 
+async def test_with_a_pace_slots_are_sent_that_far_apart_unless_they_are_full() -> None:
+    world = World(clock=SystemClock())
+    wal = world.writer(pace_s=0.2)
+    world.append(wal, 0)
+    await until(lambda: world.acknowledged == [0])
+    world.append(wal, 1)
+    await asyncio.sleep(0.1)
+    assert world.acknowledged == [0]
+    world.append(wal, 2)
+    await until(lambda: world.acknowledged == [0, 1, 2])
+    assert len(world.backend.puts) == 2
+    world.append(wal, 3, size=SLOT_BYTES)
+    await until(lambda: 3 in world.acknowledged, 0.15)
+    await wal.close()
+
+
 async def test_a_slot_is_closed_at_its_size_and_never_skipped(world: World) -> None:
     wal = world.writer()
     for number in range(5):
