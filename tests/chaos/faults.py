@@ -47,6 +47,8 @@ class Profile:
     moves: float = 6
     weathers: float = 4
     full_disks: float = 1
+    always: Weather = field(default_factory=Weather)
+    """Between the storms."""
 
 
 CALM = Profile(kills=0, zombies=0, quick_zombies=0, drains=0, moves=0, weathers=0, full_disks=0)

@@ -42,9 +42,19 @@ STALE = ("declared dead", "runs elsewhere", "fenced", "is over")
 class Injector:
     """`tally` counts what happened; `anomalies` gets what must not."""
 
-    def __init__(self, cluster: Cluster, workload: Workload, anomalies: Anomalies, *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        workload: Workload,
+        anomalies: Anomalies,
+        *,
+        strict: bool = False,
+        calm: Weather | None = None,
+    ) -> None:
         self.tally: Counter[str] = Counter()
         self._cluster, self._workload, self._anomalies, self._strict = cluster, workload, anomalies, strict
+        self._calm = calm or Weather()
+        """Of a round, between its storms."""
         self._admin = AdminClient({"bootstrap.servers": cluster.bootstrap, "log_level": 0})
         self._mover: KafkaAdminClient | None = None
         self._busy: set[int] = set()
@@ -59,6 +69,7 @@ class Injector:
         """All of them, and then nothing is wrong any more: every broker is up and the weather is calm."""
         begun, running, waiting = time.monotonic(), [], list(faults)
         self._over = False
+        self._cluster.weather(self._calm)
         while (elapsed := time.monotonic() - begun) < seconds:
             while waiting and waiting[0].at_s <= elapsed:
                 running.append(threading.Thread(target=self._guarded, args=(waiting.pop(0),), daemon=True))
@@ -184,7 +195,7 @@ class Injector:
             self._cluster.ask("ambiguous", fault.count + 2)
             self._cluster.ask("refused", fault.count)
         self._rest(fault.lasts_s)
-        self._cluster.weather(Weather())
+        self._cluster.weather(self._calm)
 
     def _full_disk(self, fault: Fault) -> None:
         disk = self._cluster.ground.disk

@@ -10,6 +10,7 @@ environment.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 from broker import main
 from broker.clock import SystemClock
 from broker.log.config import LogsConfig
+from broker.metadata import Metadata
 from broker.objects.local import LocalBackend
 from broker.wal.ring import Ring
 from tests.chaos.board import Board
@@ -41,6 +43,8 @@ class Manner:
     """A slow disk: a group waits this long before it is written,"""
     after_sync_ms: int = 0
     """and this long between being durable and being answered."""
+    metadata_ms: int = 0
+    """A slow metadata store: each write takes this much longer."""
 
     def environment(self, plant: str = "") -> dict[str, str]:
         return {MANNER: json.dumps(asdict(self)), PLANT: plant}
@@ -76,6 +80,17 @@ def slow_disk(before_ms: int, after_ms: int) -> None:
             time.sleep(after_ms / 1000)
 
     Ring.write = slowly  # type: ignore[method-assign]
+
+
+def slow_metadata(milliseconds: int) -> None:
+    """Nothing that is safe may rest on the metadata being quick."""
+    write = Metadata.write
+
+    async def slowly(self: Metadata, work: Callable[..., Any]) -> Any:
+        await asyncio.sleep(milliseconds / 1000)
+        return await write(self, work)
+
+    Metadata.write = slowly  # type: ignore[method-assign]
 
 
 class Mischief:
@@ -130,8 +145,10 @@ def prepare(manner: Manner, plant: str) -> None:
     Mischief(board).install()
     if manner.before_sync_ms or manner.after_sync_ms:
         slow_disk(manner.before_sync_ms, manner.after_sync_ms)
+    if manner.metadata_ms:
+        slow_metadata(manner.metadata_ms)
     if plant:
-        PLANTS[plant].install()
+        PLANTS[plant]()
 
 
 if __name__ == "__main__":

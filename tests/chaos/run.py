@@ -128,7 +128,8 @@ class CellRun:
 
     def _rounds(self, workload: Workload, outcome: Outcome) -> None:
         plan = self._plan
-        injector = Injector(self.cluster, workload, outcome.anomalies, strict=plan.strict)
+        anomalies, calm = outcome.anomalies, plan.profile.always
+        injector = Injector(self.cluster, workload, anomalies, strict=plan.strict, calm=calm)
         for number in range(plan.rounds):
             seed, begun, acked, had = plan.seed + number, time.monotonic(), outcome.acked, len(outcome.anomalies)
             workload.resume()

@@ -78,8 +78,13 @@ class Author:
                 "reconnect.backoff.max.ms": 500,
                 "topic.metadata.refresh.interval.ms": 2_000,
                 "log_level": 0,
+                "error_cb": self._failed,
             }
         )
+
+    def _failed(self, error: KafkaError) -> None:
+        """What concerns the client as a whole; the fate of each record is told to `answered`."""
+        self.broken |= error.fatal()
 
     def send(self, partition: int) -> bool:
         """One value; whether there was room for it."""
@@ -96,7 +101,6 @@ class Author:
                 self._history.acknowledged(place, value, offset if offset is not None and offset >= 0 else -1)
                 return
             self._history.gave_up(place, value, error.str())
-            self.broken |= error.fatal()
 
         self.open[partition] += 1
         try:
@@ -109,7 +113,10 @@ class Author:
         return True
 
     def poll(self, seconds: float) -> None:
-        self._producer.poll(seconds)
+        try:
+            self._producer.poll(seconds)
+        except KafkaException:
+            self.broken = True
 
 
 class Writing(threading.Thread):
