@@ -76,6 +76,17 @@ class Cluster:
         for process in gone:
             process.communicate()
 
+    def end(self, broker: int, patience_s: float = 40.0) -> float:
+        """SIGTERM to one; the seconds until it is gone, infinite when it does not go in order."""
+        begun, process = time.monotonic(), self._running.pop(broker)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.communicate(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+        return time.monotonic() - begun if process.returncode == 0 else float("inf")
+
     def stop(self) -> None:
         """SIGTERM to all; one that hangs is killed."""
         for process in self._running.values():

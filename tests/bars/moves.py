@@ -37,8 +37,9 @@ WARM_S = 3.0
 class Probe(threading.Thread):
     """Writes a number every 10 ms to one partition and keeps when each was acknowledged."""
 
-    def __init__(self, bootstrap: str, *, idempotent: bool) -> None:
-        super().__init__(name="probe")
+    def __init__(self, bootstrap: str, *, idempotent: bool = True, partition: int = 0) -> None:
+        super().__init__(name=f"probe-{partition}")
+        self._partition = partition
         settings = {"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0, "log_level": 0}
         self._producer = Producer({**settings, "enable.idempotence": idempotent})
         self._over = threading.Event()
@@ -63,7 +64,7 @@ class Probe(threading.Thread):
             else:
                 self.errors.append(str(error))
 
-        self._producer.produce("probe", b"%d" % number, partition=0, on_delivery=delivered)
+        self._producer.produce("probe", b"%d" % number, partition=self._partition, on_delivery=delivered)
 
     def stop(self) -> None:
         self._over.set()
