@@ -56,6 +56,10 @@ class Liveness:
         """How long its counter has stood still."""
         return now - self._seen[broker].at if broker in self._seen else 0.0
 
+    def is_beating(self, broker: int, now: float) -> bool:
+        """Whether its counter moved within half a session; true of one that was not watched yet."""
+        return self.silence_s(broker, now) < self._session_s / 2
+
     def judged(self, broker: int, now: float) -> None:
         """A silent broker was declared dead: it counts against this session's share."""
         self._judged.append(now)

@@ -163,10 +163,12 @@ class Membership:
                 )
 
     def _recoverer(self, image: Image, dead: Broker, unfit: set[int]) -> int:
-        """A live broker on the dead one's host (only there is its WAL reachable), not always the same; else this
-        one.
+        """A broker on the dead one's host (a WAL on disk is reachable only there), not always the same; else this
+        one. Its heart must beat: one that will be declared dead next would only pass the duty on.
         """
-        fit = [b.id for b in image.alive() if b.host_id == dead.host_id and b.id not in unfit and b.id != dead.id]
+        now = self._clock.monotonic()
+        beating = {b.id: b.host_id for b in image.alive() if self._liveness.is_beating(b.id, now)}
+        fit = [i for i, host_id in beating.items() if host_id == dead.host_id and i not in unfit and i != dead.id]
         return fit[dead.epoch % len(fit)] if fit else self._id
 
     async def _find_owners(self, image: Image) -> None:

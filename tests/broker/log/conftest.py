@@ -73,7 +73,7 @@ class Cluster:
                 id=broker,
                 listeners={"PLAINTEXT": ("127.0.0.1", 9092 + broker)},
                 http="http://127.0.0.1:0",
-                zone="abc"[broker],
+                zone="abc"[broker % 3],
                 spot=False,
                 version="0",
                 host_id="here",

@@ -31,6 +31,14 @@ def test_a_counter_that_moves_is_not_silent() -> None:
     assert liveness.silent([1], 9.5) == []
 
 
+def test_a_counter_that_stood_still_for_half_a_session_does_not_count_as_beating() -> None:
+    liveness = Liveness(3.0)
+    watched(liveness, 1.0, b1=7)
+    assert liveness.is_beating(1, 1.0)
+    assert not liveness.is_beating(1, 1.5)
+    assert liveness.is_beating(2, 1.5), "not watched yet"
+
+
 def test_an_observer_that_stalled_starts_again() -> None:
     liveness = Liveness(3.0)
     watched(liveness, 2.5, b1=7)

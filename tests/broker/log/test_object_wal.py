@@ -129,9 +129,16 @@ async def test_brokers_with_new_ids_recover_what_all_the_old_ones_left(objects: 
     for broker in (0, 1):
         await objects.crash(broker)
     shutil.rmtree(objects.path / "wal", ignore_errors=True)
-    newcomer = await objects.start(2)
-    await until(lambda: len([log for log in newcomer if log.topic == "t"]) == 2, 10)
-    assert [(await objects.log(2, index=index)).high_watermark for index in (0, 1)] == [3, 3]
+    newcomers = [await objects.start(2), await objects.start(3)]
+    opened = {}
+
+    def all_are_open() -> bool:
+        opened.update({log.index: log for logs in newcomers for log in logs if log.topic == "t"})
+        return len(opened) == 2
+
+    await until(all_are_open, 10)
+    assert [log.high_watermark for log in opened.values()] == [3, 3]
+    assert not any("broker 0 recovers" in line or "broker 1 recovers" in line for line in objects.said)
 
 
 async def test_a_store_that_is_away_for_a_while_ends_no_broker(
