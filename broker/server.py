@@ -12,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
 from broker.api import k00_produce, k18_api_versions
 from broker.api.context import ConnectionInfo, Context, Settings
+from broker.api.outcome import first_error
 from broker.api.registry import Api, Chunks, HangUp, find
 from broker.clock import Clock
 from broker.errors import KafkaError, MalformedFrame, code_of, name_of
@@ -37,6 +39,8 @@ _WRITE_HIGH_BYTES = 1024 * 1024
 _FRAME_SECONDS = 30.0
 _SLOWEST_BYTES_PER_S = 16 * 1024
 _MAX_CLIENT_ID = 256
+_KEY_AND_VERSION = struct.Struct(">hh")
+"""What every request begins with."""
 
 Connect = Callable[[ConnectionInfo], Context]
 """Gives a new connection its world."""
@@ -126,6 +130,7 @@ class Connection(asyncio.BufferedProtocol):
         self._writable = True
         self._later = False
         self._produces = False
+        self._loading = False
         self._last_seen = clock.monotonic()
         self._frame_since: float | None = None
 
@@ -243,6 +248,8 @@ class Connection(asyncio.BufferedProtocol):
             if self._context.turns.over():
                 self._go_on_later()
                 break
+            if not self._is_loaded(self._waiting[0]):
+                break
             self._begin(self._waiting.popleft())
         self._regulate()
 
@@ -251,6 +258,25 @@ class Connection(asyncio.BufferedProtocol):
         if not self._later:
             self._later = True
             asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _is_loaded(self, frame: memoryview) -> bool:
+        """Whether the request can be read now; if not, its API is loaded in a thread, and then we go on."""
+        if self._loading:
+            return False
+        api, version = _asked(frame)
+        if api is None or not api.low <= version <= api.high or api.is_loaded(version):
+            return True
+        self._loading = True
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, api.load, version).add_done_callback(self._loaded)
+        return False
+
+    def _loaded(self, done: asyncio.Future[None]) -> None:
+        self._loading = False
+        if done.cancelled() or (error := done.exception()) is None:
+            self._take_turn()
+        else:
+            self._hang_up(MalformedFrame(f"an API that cannot be loaded: {error}"))
 
     def _take_turn(self) -> None:
         self._later = False
@@ -337,6 +363,14 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.writelines(slot.chunks)
 
 
+def _asked(frame: memoryview) -> tuple[Api | None, int]:
+    """The API and the version of a request; None where there is no such API, or not even a whole number."""
+    if len(frame) < _KEY_AND_VERSION.size:
+        return None, -1
+    key, version = _KEY_AND_VERSION.unpack_from(frame)
+    return find(key), version
+
+
 class _Peers:
     """What the connections of one server share: who they are, and how many request bytes they hold together."""
 
@@ -377,20 +411,6 @@ def framed(header: bytes, body: Chunks) -> Chunks:
     if body:
         front += body[0]
     return [front, *body[1:]]
-
-
-def first_error(answer: Any) -> int:
-    """The error code that best tells how a request went: the answer's own, else the first of its items'."""
-    if answer is None:
-        return 0
-    if not isinstance(answer, dict):
-        return int(getattr(answer, "first_error", 0))
-    if answer.get("error_code"):
-        return int(answer["error_code"])
-    for items in answer.values():
-        if isinstance(items, list | tuple) and items and isinstance(items[0], dict) and items[0].get("error_code"):
-            return int(items[0]["error_code"])
-    return 0
 
 
 def no_delay(transport: asyncio.BaseTransport) -> None:

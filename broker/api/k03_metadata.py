@@ -2,12 +2,11 @@
 
 Only live brokers that have the client's listener are listed, under the address that listener advertises. A topic that
 does not exist is created when both the client and `auto.create.topics.enable` allow it. Each topic's part of the answer
-is encoded once per version and kept until the topic or the set of live brokers changes (law 14).
+is packed once per version and kept until the topic or the set of live brokers changes (law 14).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,8 +16,8 @@ from broker.api.registry import register
 from broker.api.topics import broker_flag, broker_number, check_collision, check_name, endpoints_on, find_topic
 from broker.errors import NONE, KafkaError, LeaderNotAvailable, TopicAlreadyExists, UnknownTopicOrPartition
 from broker.metadata.image import CONSUMER_OFFSETS, Image, Partition, Topic
-from broker.wire.codec import pack_item
 from broker.wire.encoder import Fields, Packed
+from broker.wire.metadata import PartitionRow, TopicRow, partitions, topic_head, topic_tail
 
 KEY = 3
 _NOT_ASKED = -(2**31)
@@ -26,6 +25,8 @@ _TOPIC_RIGHTS = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
 """READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: no ACLs, no limits."""
 CLUSTER_RIGHTS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
 _MAX_FRAGMENTS = 20_000
+_SLICE = 250
+"""Partitions packed in one turn: about 0.2 ms."""
 
 
 def _failed(_request: Any, _version: int, code: int) -> Fields:
@@ -42,9 +43,11 @@ async def metadata(context: Context, request: Any, version: int) -> Fields:
     rights = getattr(request, "include_topic_authorized_operations", False)
     alive = frozenset(broker.id for broker in image.alive())
     if everything:
-        topics: list[Fields | Packed] = [_fragment(each, version, alive, rights) for each in image.topics.values()]
+        topics: list[Fields | Packed] = [
+            await _fragment(context, each, version, alive, rights) for each in image.topics.values()
+        ]
     else:
-        topics = [_asked(image, asked, version, alive, rights) for asked in request.topics]
+        topics = [await _asked(context, image, asked, version, alive, rights) for asked in request.topics]
     answer: dict[str, Any] = {
         "brokers": [
             {"node_id": each.broker_id, "host": each.host, "port": each.port, "rack": each.rack}
@@ -97,14 +100,16 @@ async def _create(context: Context, name: str) -> None:
     )
 
 
-def _asked(image: Image, asked: Any, version: int, alive: frozenset[int], rights: bool) -> Fields | Packed:
+async def _asked(
+    context: Context, image: Image, asked: Any, version: int, alive: frozenset[int], rights: bool
+) -> Fields | Packed:
     key = _key(asked)
     try:
         if isinstance(key, str):
             check_name(key)
         if key is None:
             raise UnknownTopicOrPartition("a topic without name or id")
-        return _fragment(find_topic(image, key), version, alive, rights)
+        return await _fragment(context, find_topic(image, key), version, alive, rights)
     except KafkaError as error:
         return {
             "error_code": error.code,
@@ -125,36 +130,43 @@ _fragments: dict[tuple[UUID, int, bool], _Fragment] = {}
 """Only a cache: an entry counts while it is of the very same topic and the same live brokers."""
 
 
-def _fragment(topic: Topic, version: int, alive: frozenset[int], rights: bool) -> Packed:
+async def _fragment(context: Context, topic: Topic, version: int, alive: frozenset[int], rights: bool) -> Packed:
     key = (topic.id, version, rights)
     known = _fragments.get(key)
     if known is not None and known.topic is topic and known.alive == alive:
         return known.packed
+    packed = await _pack(context, topic, version, alive, rights)
     if len(_fragments) >= _MAX_FRAGMENTS:
         _fragments.clear()
-    packed = pack_item(KEY, version, "topics", _topic(topic, alive, rights))
     _fragments[key] = _Fragment(topic=topic, alive=alive, packed=packed)
     return packed
 
 
-def _topic(topic: Topic, alive: frozenset[int], rights: bool) -> Fields:
-    return {
-        "name": topic.name,
-        "topic_id": topic.id,
-        "is_internal": topic.internal,
-        "partitions": [_partition(partition, alive) for partition in topic.partitions],
-        "topic_authorized_operations": _TOPIC_RIGHTS if rights else _NOT_ASKED,
-    }
+async def _pack(context: Context, topic: Topic, version: int, alive: frozenset[int], rights: bool) -> Packed:
+    row = TopicRow(
+        name=topic.name,
+        topic_id=topic.id,
+        internal=topic.internal,
+        partitions=len(topic.partitions),
+        rights=_TOPIC_RIGHTS if rights else _NOT_ASKED,
+    )
+    pieces = [topic_head(version, row)]
+    for start in range(0, len(topic.partitions), _SLICE):
+        pieces.append(partitions(version, [_row(p, alive) for p in topic.partitions[start : start + _SLICE]]))
+        await context.turns.rest()
+    pieces.append(topic_tail(version, row))
+    return Packed(data=b"".join(pieces))
 
 
-def _partition(partition: Partition, alive: Iterable[int]) -> Fields:
+def _row(partition: Partition, alive: frozenset[int]) -> PartitionRow:
     led = partition.owner in alive
-    return {
-        "error_code": NONE if led else LeaderNotAvailable.code,
-        "partition_index": partition.index,
-        "leader_id": partition.owner if led else -1,
-        "leader_epoch": partition.epoch,
-        "replica_nodes": partition.replicas,
-        "isr_nodes": partition.isr,
-        "offline_replicas": [replica for replica in partition.replicas if replica not in alive],
-    }
+    replicas = partition.replicas
+    return (
+        NONE if led else LeaderNotAvailable.code,
+        partition.index,
+        partition.owner if led else -1,
+        partition.epoch,
+        replicas,
+        partition.isr,
+        () if alive.issuperset(replicas) else [replica for replica in replicas if replica not in alive],
+    )

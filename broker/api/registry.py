@@ -19,7 +19,8 @@ from pkgutil import iter_modules
 from typing import Any
 
 from broker.api.context import ConnectionInfo, Context, Meter, Settings
-from broker.wire.codec import decode, encode_answer, shape
+from broker.wire.codec import decode, encode_answer, is_loaded, shape
+from broker.wire.codec import load as load_shape
 from broker.wire.encoder import Fields
 
 __all__ = [
@@ -63,6 +64,13 @@ class Api:
     failed: Failed
     drop_when_gone: bool
     """Whether the handler is cancelled when its client hangs up: only for what waits long and changes nothing."""
+
+    def is_loaded(self, version: int) -> bool:
+        """Whether requests of this version can be read at once; otherwise `load` comes first, in a thread."""
+        return is_loaded(self.key, version)
+
+    def load(self, version: int) -> None:
+        load_shape(self.key, version)
 
     def flexible_request_header(self, version: int) -> bool:
         return shape(self.key, version).flexible_request_header

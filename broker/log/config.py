@@ -131,7 +131,7 @@ class StorageStats:
     recoveries_running: int = 0
     """Recoveries this broker is at work on, its own at the start included."""
     unreachable_wals: set[int] = field(default_factory=set)
-    """Dead brokers whose WAL this one should replay and cannot reach; their partitions stay offline, and that is said."""
+    """Dead brokers whose WAL this one should replay and cannot reach: their partitions stay offline, which is said."""
     tail: CacheStats = field(default_factory=CacheStats)
     """The tail cache: a hit is a read that needed no object."""
     index: CacheStats = field(default_factory=CacheStats)

@@ -11,7 +11,7 @@ from kio.index import load_request_schema, load_response_schema
 from broker.errors import MalformedFrame
 from broker.wire.cursor import Cursor
 from broker.wire.decoder import struct_reader
-from broker.wire.encoder import Fields, Packed, encode, item_writer
+from broker.wire.encoder import Fields, encode, struct_writer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +38,22 @@ def shape(key: int, version: int) -> Shape:
     )
 
 
+_loaded: set[tuple[int, int]] = set()
+
+
+def is_loaded(key: int, version: int) -> bool:
+    """Whether this version can be spoken at once."""
+    return (key, version) in _loaded
+
+
+def load(key: int, version: int) -> None:
+    """Imports and compiles a version, which takes 50 ms: run it in a thread, not on the loop (law 14)."""
+    found = shape(key, version)
+    struct_reader(found.request)
+    struct_writer(found.response)
+    _loaded.add((key, version))
+
+
 def decode(key: int, version: int, frame: memoryview, position: int) -> Any:
     """The request in `frame` from `position` on. MalformedFrame whatever is wrong with the bytes."""
     schema = shape(key, version).request
@@ -50,10 +66,3 @@ def decode(key: int, version: int, frame: memoryview, position: int) -> Any:
 def encode_answer(key: int, version: int, answer: Fields) -> bytearray:
     """The body of an answer, without header."""
     return encode(shape(key, version).response, answer)
-
-
-def pack_item(key: int, version: int, array: str, item: Fields) -> Packed:
-    """One item of a top-level array of an answer in its final bytes, for items that are answered often."""
-    out = bytearray()
-    item_writer(shape(key, version).response, array)(out, item)
-    return Packed(data=bytes(out))

@@ -59,14 +59,6 @@ def struct_writer(schema: type[Any]) -> Writer:
     return _writers[schema]
 
 
-def item_writer(schema: type[Any], array: str) -> Writer:
-    """A function that appends one item of the array of that name; KeyError when the schema has no such array."""
-    kind = classify_field({field.name: field for field in fields(schema)}[array])
-    if not isinstance(kind, EntityTupleField):
-        raise KeyError(f"{array} of {schema.__name__} is no array of structures")
-    return struct_writer(kind.type_)
-
-
 def _compile(schema: type[Any]) -> Writer:
     plan, tagged = _plan(schema)
     flexible: bool = schema.__flexible__

@@ -19,7 +19,7 @@ from tests.faults.brokers import READY_S, DidNotStart, free_ports
 
 
 class Cluster:
-    """`count` brokers on one directory; `module` runs another main around the broker's. Narration: DIR/broker-ID.err."""
+    """`count` brokers on one directory; narration goes to DIR/broker-ID.err. `module` may wrap the broker's main."""
 
     def __init__(
         self,
