@@ -7,6 +7,8 @@ PostgreSQL has other names for are replaced here.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 _QUOTED = re.compile(r"('(?:[^']|'')*')")
@@ -27,6 +29,14 @@ _COUNTER = """
     """
 
 
+_PARAMETER = re.compile(r"\$(\d+)")
+_INSERT = re.compile(
+    r"(?P<head>INSERT INTO \w+)\((?P<columns>[^(){}]+)\) VALUES \((?P<values>[^(){}]+)\)"
+    r"(?P<conflict> ON CONFLICT \((?P<unique>[^()]+)\) [^{}]+)?$"
+)
+_CHANGE = re.compile(r"(?P<head>UPDATE [^{}]+?|DELETE FROM \w+) WHERE (?P<where>[^{}]*)$")
+
+
 @lru_cache(maxsize=2048)
 def numbered(sql: str, sign: str) -> str:
     """`?` placeholders as `sign` and a number; what is inside quotes stays as it is."""
@@ -44,6 +54,40 @@ def numbered(sql: str, sign: str) -> str:
 def for_postgres(sql: str, arguments: int) -> str:
     """A statement with `$n` placeholders; a list of keys is one array behind the `arguments` others."""
     return numbered(sql, "$").replace("IN ({keys})", f"= ANY(${arguments + 1})").replace("x''", "''::bytea")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A statement for one row, as one for many."""
+
+    sql: str
+    """`$n` is the array of every row's nth value."""
+    keys: tuple[int, ...]
+    """Positions of the values that say which row is touched: it must not be touched twice."""
+
+
+def batch(sql: str, types: Sequence[str]) -> Batch | None:
+    """None for a form that this does not know. `types` are those of `$1`, `$2` and so on."""
+    if (insert := _INSERT.match(sql)) is not None:
+        conflict = insert["conflict"] or ""
+        form = f"{insert['head']}({insert['columns']}) SELECT {insert['values']} FROM {{rows}}{conflict}"
+        values = dict(zip(_names(insert["columns"]), _names(insert["values"]), strict=True))
+        keyed = " ".join(values[name] for name in _names(insert["unique"] or "") if name in values)
+    elif (change := _CHANGE.match(sql)) is not None:
+        updates = change["head"].startswith("UPDATE")
+        form = f"{change['head']} {'FROM' if updates else 'USING'} {{rows}} WHERE {change['where']}"
+        keyed = change["where"] if updates else ""
+    else:
+        return None
+    numbers = range(1, len(types) + 1)
+    arrays = ", ".join(f"${number}::{name}[]" for number, name in zip(numbers, types, strict=True))
+    names = ", ".join(f"v{number}" for number in numbers)
+    text = _PARAMETER.sub(r"new.v\1", form).format(rows=f"unnest({arrays}) AS new({names})")
+    return Batch(sql=text, keys=tuple(int(number) - 1 for number in _PARAMETER.findall(keyed)))
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 def schema_for_postgres(script: str) -> str:

@@ -10,9 +10,13 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from broker.metadata.dialect import Batch, batch
+
 Result = TypeVar("Result")
 
 CHANNEL = "streampilot_changes"
+ARRAY_ROWS = 4
+"""Below this many rows the driver's pipelining is as good."""
 CONNECT_S = 3.0
 LOCK_S = 2.5
 STATEMENT_S = 10.0
@@ -85,6 +89,8 @@ class Session:
         self._url = url
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: Any = None
+        self._batches: dict[str, Batch | None] = {}
+        """By the statement for one row."""
         self.pid = -1
         """Of the server process behind the connection."""
 
@@ -130,7 +136,18 @@ class Session:
         return int(last) if last.isdecimal() else -1
 
     def execute_many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._wait(self._connection.executemany(sql, rows))
+        """One statement over arrays where there are several rows, so that the server plans and answers once."""
+        many = self._batch(sql) if len(rows) >= ARRAY_ROWS else None
+        if many is None or (many.keys and len({tuple(row[at] for at in many.keys) for row in rows}) < len(rows)):
+            self._wait(self._connection.executemany(sql, rows))
+        else:
+            self._wait(self._connection.fetch(many.sql, *map(list, zip(*rows, strict=True))))
+
+    def _batch(self, sql: str) -> Batch | None:
+        if sql not in self._batches:
+            prepared = self._wait(self._connection.prepare(sql))
+            self._batches[sql] = batch(sql, [parameter.name for parameter in prepared.get_parameters()])
+        return self._batches[sql]
 
     def fetch(self, sql: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self._wait(self._connection.fetch(sql, *arguments))]

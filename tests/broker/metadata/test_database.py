@@ -96,3 +96,13 @@ async def test_producer_ids_never_repeat(metadata: Metadata, open_metadata: Any)
 async def test_what_does_not_exist_is_said_by_name(metadata: Metadata) -> None:
     with pytest.raises(UnknownTopicOrPartition, match="no topic nope"):
         await metadata.delete_topic("nope")
+
+
+@pytest.mark.parametrize("rows", [2, 50])
+async def test_many_rows_that_touch_the_same_one_all_count(metadata: Metadata, rows: int) -> None:
+    (before,) = await metadata.read(lambda tx: tx.one("SELECT heartbeat FROM brokers WHERE id = 1"))
+    await metadata.write(
+        lambda tx: tx.many("UPDATE brokers SET heartbeat = heartbeat + ? WHERE id = ?", [(n, 1) for n in range(rows)])
+    )
+    (after,) = await metadata.read(lambda tx: tx.one("SELECT heartbeat FROM brokers WHERE id = 1"))
+    assert after - before == sum(range(rows))
