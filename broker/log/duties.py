@@ -14,7 +14,7 @@ class MetadataDuties:
         self._metadata = metadata
 
     async def verify(self, broker: int, epoch: int) -> None:
-        if not await self._metadata.read(lambda tx: trims.lives(tx, broker, epoch)):
+        if not await self._metadata.read_for_fence(lambda tx: trims.lives(tx, broker, epoch)):
             raise WalError(f"broker {broker} with epoch {epoch} was declared dead, or its id runs elsewhere")
 
     async def trim_point(self, broker: int, epoch: int) -> int:

@@ -34,6 +34,7 @@ class Metadata:
     def __init__(self, url: str, clock: Clock, entropy: Entropy) -> None:
         self._url = url
         self._database: Database = open_database(url, clock)
+        self._fence: Database | None = None
         self._clock = clock
         self._entropy = entropy
         self._image = EMPTY
@@ -58,6 +59,8 @@ class Metadata:
         return store
 
     async def close(self) -> None:
+        if self._fence is not None:
+            await self._fence.close()
         await self._database.close()
 
     # -- the image ---------------------------------------------------------------------------------------------------
@@ -122,6 +125,14 @@ class Metadata:
     async def read(self, work: Callable[[Tx], Result]) -> Result:
         """One consistent snapshot."""
         return await self._database.read(work)
+
+    async def read_for_fence(self, work: Callable[[Tx], Result]) -> Result:
+        """One consistent snapshot that begins after the call, on a connection that nothing else uses: acknowledgements
+        wait for it, and they are not to wait for the poll of a large image.
+        """
+        if self._fence is None:
+            self._fence = open_database(self._url, self._clock)
+        return await self._fence.read(work)
 
     async def read_apart(self, work: Callable[[Tx], Result]) -> Result:
         """One consistent snapshot on a connection of its own: for what takes seconds, lest the poll wait for it."""

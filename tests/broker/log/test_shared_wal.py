@@ -58,7 +58,7 @@ async def test_a_zombie_that_commits_during_its_recovery_does_not_make_it_lose_t
     log = await shared.log(0)
     for _ in range(4):
         await log.append(make_batch(), acks=-1)
-    duty = await metadata.write(lambda tx: members._assign(tx, 0, zombie._epoch, 1))
+    duty = await metadata.write(lambda tx: members._assign(tx, 0, zombie._epoch, 0))
     entries = await zombie._wal.read_back([zombie._epoch])
     read = metadata.read
 

@@ -1,15 +1,19 @@
 """Which hosts may keep what they acknowledged to themselves, and what is given up when one is lost."""
 
+import asyncio
+import threading
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from broker.errors import InvalidRequest
+from broker.log.duties import MetadataDuties
 from broker.metadata import Metadata, commits, members
 from broker.metadata.hosts import refuse_second_host
 from broker.metadata.losses import Loss, declare_lost
 from broker.metadata.rows import Extent
+from broker.wal.base import WalError
 from tests.broker.metadata.conftest import registration
 
 
@@ -67,3 +71,16 @@ async def test_a_lost_wal_is_given_up_by_name_and_its_partitions_open_without_it
 async def test_only_a_known_brokers_wal_can_be_lost(metadata: Metadata) -> None:
     with pytest.raises(InvalidRequest, match="broker 9 is not known"):
         await metadata.write(lambda tx: declare_lost(tx, 9))
+
+
+async def test_the_fence_is_asked_beside_a_long_read_and_not_behind_it(metadata: Metadata) -> None:
+    over = threading.Event()
+    long = asyncio.ensure_future(metadata.read(lambda tx: over.wait(5)))
+    duties, epoch = MetadataDuties(metadata), metadata.image.brokers[0].epoch
+    async with asyncio.timeout(3):
+        await duties.verify(0, epoch)
+        await metadata.write(lambda tx: tx.run("UPDATE brokers SET alive = 0 WHERE id = 0"))
+        with pytest.raises(WalError, match="declared dead"):
+            await duties.verify(0, epoch)
+    over.set()
+    assert await long
