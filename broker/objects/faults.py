@@ -23,8 +23,10 @@ class Exists(Exception):
     """The key is taken: by somebody else, or by an earlier try of ours whose answer was lost."""
 
 
-class BadStore(Exception):
-    """The URL or the store itself is unfit; the message says what to change."""
+class BadStore(KafkaStorageError):
+    """The URL or the store itself is unfit, or denies us; the message says what to change. At a start it is final; a
+    running broker goes on as if the store were away, since credentials come back too.
+    """
 
 
 def final(error: Exception, key: str) -> Exception | None:
