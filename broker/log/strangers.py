@@ -1,7 +1,8 @@
 """Objects in the bucket that no row knows: found by listing, a prefix at a time, deleted when that is certain (law 8).
 
 1. Ids are never given out twice, and an object's row is there before its upload and until after its deletion. So an
-   object that was listed, has no row afterwards, and whose id is not above the newest, is what a late PUT left behind.
+   object that was listed, is accounted for by no row afterwards, and whose id is not above the newest, is what a late
+   PUT left behind.
 2. An id above the newest means that this metadata is an older copy: nothing is deleted from then on, and that is said.
 3. What nobody knows is deleted only after it was unknown for a while by our own monotonic clock, so that a mistake
    elsewhere has time to be seen. A list that is stale costs time, never data.

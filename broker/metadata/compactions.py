@@ -159,7 +159,7 @@ def swap(tx: Tx, made: Sequence[NewObject], swaps: Sequence[Swap], now_ms: int) 
     """
     ids = [one.object_id for one in made]
     states = dict(tx.among("SELECT id, state FROM objects WHERE id IN ({keys})", ids))
-    if "committed" in states.values():
+    if {"committed", "marked"} & set(states.values()):
         there = {(uid, start) for uid, start in tx.among("SELECT uid, start FROM ranges WHERE object IN ({keys})", ids)}
         return {(one.uid, one.new[0].start) for one in swaps} - there
     if any(states.get(object_id) != "prepared" for object_id in ids):
@@ -251,6 +251,17 @@ def object_counts(tx: Tx) -> dict[str, tuple[int, int]]:
     return {state: (int(count), int(size)) for state, count, size in rows}
 
 
+def needed(tx: Tx) -> set[int]:
+    """Objects that ranges point at."""
+    return {row[0] for row in tx.all("SELECT DISTINCT object FROM ranges")}
+
+
+def states(tx: Tx) -> dict[int, tuple[str, int]]:
+    """Every object's state, and when it entered it."""
+    return {number: (state, at_ms) for number, state, at_ms in tx.all("SELECT id, state, at_ms FROM objects")}
+
+
 def known(tx: Tx, objects: Collection[int]) -> set[int]:
-    """Those of these ids that have a row, in whatever state."""
-    return {row[0] for row in tx.among("SELECT id FROM objects WHERE id IN ({keys})", sorted(objects))}
+    """Those of these ids that some row accounts for: one that is gone was deleted, and is expected no more."""
+    rows = tx.among("SELECT id FROM objects WHERE state <> 'gone' AND id IN ({keys})", sorted(objects))
+    return {row[0] for row in rows}

@@ -35,6 +35,7 @@ def batch(count: int = 1, *, producer: int = -1, sequence: int = -1, at_ms: int 
     body += b"x" * (size * count)
     return struct.pack(">qiibI", 0, len(body) + 9, 0, 2, crc32c(body)) + body
 
+
 WALS = {
     "disk": "file://{path}/wal/{broker}",
     "shared": "file://{path}/wal?fence=verify",
@@ -50,9 +51,10 @@ class Cluster:
         self.metadata_url = metadata_url or f"sqlite://{path}/metadata.db"
         self.said: list[str] = []
         self.brokers: dict[int, tuple[Metadata, Logs]] = {}
+        self.clock = SystemClock()
 
     async def start(self, broker: int = 0, **config: object) -> Logs:
-        clock = SystemClock()
+        clock = self.clock
         metadata = await Metadata.open(self.metadata_url, clock=clock, entropy=os.urandom)
         store = open_store(f"file://{self.path}/objects", clock=clock, rng=random.Random(1))
         wal = WALS[self.wal].format(path=self.path, broker=broker)
