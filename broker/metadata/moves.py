@@ -128,7 +128,8 @@ def _send_away(
 ) -> None:
     targets: list[tuple[str, int]] = []
     kept: list[tuple[str, int]] = []
-    for uid, _, owner, text in concerned:
+    choosy_first = sorted(concerned, key=lambda row: not set(json.loads(row[3])) & set(zones))
+    for uid, _, owner, text in choosy_first:
         replicas = json.loads(text)
         others = [each for each in replicas if each != broker]
         if owner == broker:
