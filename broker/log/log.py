@@ -208,7 +208,8 @@ class Log:
             raise OffsetOutOfRange(f"offset {offset} of {self.topic}-{self.index}: {self.log_start} to {self.log_end}")
         data: list[Bytes] = []
         if offset < self.high_watermark and (max_bytes > 0 or min_one):
-            found = None if self._tail.holds(offset) else await self._read_objects(offset, max_bytes, min_one)
+            self._budget.served(hit := self._tail.holds(offset))
+            found = None if hit else await self._read_objects(offset, max_bytes, min_one)
             data = found if found is not None else self._read_tail(offset, max_bytes, min_one)
         return Slice(
             data=data, high_watermark=self.high_watermark, last_stable=self.last_stable, log_start=self.log_start

@@ -78,7 +78,7 @@ class Logs:
                 pace_s=config.wal_pace_s,
             )
         )
-        self._budget = TailBudget(limit_bytes=config.tail_cache_bytes)
+        self._budget = TailBudget(limit_bytes=config.tail_cache_bytes, stats=self.stats.tail)
         self._reader = ObjectReader(
             store=store,
             metadata=metadata,

@@ -95,6 +95,7 @@ class Pacing:
     def look(self) -> None:
         now = self._clock.monotonic()
         self._sample(now)
+        self._stats.tail.held_bytes, self._stats.tail.limit_bytes = self._budget.held_bytes, self._budget.limit_bytes
         if self._budget.pending_bytes and self._oldest is None:
             self._oldest = now
         last = self._noted[-1].appended_bytes if self._noted else 0

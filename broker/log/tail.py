@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from broker.log.config import CacheStats
 from broker.objects.layout import Piece
 
 
@@ -20,6 +21,7 @@ class TailBudget:
 
     limit_bytes: int
     held_bytes: int = 0
+    stats: CacheStats = field(default_factory=CacheStats)
     pending_bytes: int = 0
     """Of all logs together: not uploaded yet."""
     appended_bytes: int = 0
@@ -27,6 +29,11 @@ class TailBudget:
 
     def __post_init__(self) -> None:
         self._order: deque[Tail] = deque()
+
+    def served(self, hit: bool) -> None:
+        """A read was answered from a tail, or has to go to objects."""
+        self.stats.hits += hit
+        self.stats.misses += not hit
 
     def added(self, tail: Tail, size: int) -> None:
         self.held_bytes += size
