@@ -107,8 +107,10 @@ def die_and_live(lives: Lives, deaths: int) -> list[float]:
             first_id += 10
         began = time.monotonic()
         lives.begin(first_id)
+        ready_s = time.monotonic() - began
         took.append(probe(lives.bootstrap, set(range(PARTITIONS)), began))
-        print(f"death {death}: brokers {lives.brokers.running} wrote again after {took[-1]:.2f} s", flush=True)
+        running = lives.brokers.running
+        print(f"death {death}: brokers {running} ready after {ready_s:.2f} s, wrote after {took[-1]:.2f} s", flush=True)
     time.sleep(WRITING_S)
     return took
 
