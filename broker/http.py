@@ -42,7 +42,8 @@ class Reply:
     text: str
 
 
-Route = Callable[[], Reply]
+Route = Callable[[], Reply | Awaitable[Reply]]
+"""A page that is long to write takes turns, and so is awaited."""
 Mount = Callable[[Request], Awaitable[Reply]]
 
 
@@ -92,7 +93,8 @@ class HttpServer:
             if (route := self._routes.get(request.path)) is not None:
                 if request.method not in ("GET", "HEAD"):
                     raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED)
-                return request.method == "HEAD", route()
+                reply = route()
+                return request.method == "HEAD", reply if isinstance(reply, Reply) else await reply
             for prefix, mount in self._mounts.items():
                 if request.path.startswith(prefix):
                     async with asyncio.timeout(_MOUNT_DEADLINE_S):

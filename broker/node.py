@@ -32,7 +32,7 @@ from broker.bill.usage import Reading
 from broker.clock import Clock
 from broker.flags import Config, Listener
 from broker.groups.coordinator import GroupCoordinator
-from broker.http import HttpServer, Reply
+from broker.http import HttpServer, Reply, Route
 from broker.log import Logs, LogsConfig
 from broker.metadata import Metadata, Registration
 from broker.metadata.database import MetadataUnavailable
@@ -47,7 +47,7 @@ from broker.server import Server
 from broker.telemetry.counters import Counters
 from broker.telemetry.exposition import CONTENT_TYPE
 from broker.telemetry.loopwatch import LoopWatch
-from broker.telemetry.page import Identity, Metrics
+from broker.telemetry.page import Identity, Metrics, Sources
 from broker.telemetry.storage import StorageTimes
 from broker.turns import Turns
 from broker.wal.holder import boot_id
@@ -84,6 +84,7 @@ class Node:
         self._times = StorageTimes()
         self._watch = LoopWatch(clock)
         self._turns = Turns(clock)
+        self._page: Metrics | None = None
         self._biller: Biller | None = None
         self._wal_stores: dict[str, ObjectStore] = {}
         self._listeners: dict[str, tuple[str, int]] = {}
@@ -228,7 +229,11 @@ class Node:
         host, port = self.config.peer_listener
         with _port("--inter-broker-listener", host, port):
             self._listeners[PEER_LISTENER] = (host, (await self._peer_server.listen(host, port))[1])
-        pages = {"/metrics": self._serve_metrics, "/healthz": self._health, "/readyz": self._readiness}
+        pages: dict[str, Route] = {
+            "/metrics": self._serve_metrics,
+            "/healthz": self._health,
+            "/readyz": self._readiness,
+        }
         self._http = HttpServer(pages, {admin.PREFIX: self._make_admin().serve})
         host = self.config.http_host
         with _port("--http", host, self.config.http_port):
@@ -313,9 +318,10 @@ class Node:
             host=socket.gethostname(),
             started_ms=self._started_ms,
         )
-        return Metrics(
+        sources = Sources(
             identity=identity,
             clock=self._clock,
+            turns=self._turns,
             counters=self._counters,
             times=self._times,
             watch=self._watch,
@@ -323,9 +329,12 @@ class Node:
             logs=self._logs,
             store=self._store,
         )
+        return Metrics(sources)
 
-    def _serve_metrics(self) -> Reply:
-        return Reply(content_type=CONTENT_TYPE, text=self._metrics().text())
+    async def _serve_metrics(self) -> Reply:
+        if self._page is None:
+            self._page = self._metrics()
+        return Reply(content_type=CONTENT_TYPE, text=await self._page.text())
 
     def _health(self) -> Reply:
         if self._logs.failed.done():

@@ -61,12 +61,31 @@ def protocol_page() -> str:
     )
 
 
+def metrics_page() -> str:
+    """`docs/metrics.md`: every metric of the broker, from the table that its `/metrics` is checked against."""
+    from broker.telemetry.catalogue import SECTIONS
+
+    parts = [
+        "# The broker's metrics\n",
+        "What `GET /metrics` of a broker shows. Generated from `broker/telemetry/catalogue.py`; `make docs` writes it.",
+        "There is no `broker` label: whoever scrapes knows whom it asked.\n",
+    ]
+    for section, families in SECTIONS.items():
+        parts += [f"## {section}\n", "| metric | kind | labels | what it is |", "|---|---|---|---|"]
+        parts += [
+            f"| `{name}` | {family.kind} | {', '.join(f'`{label}`' for label in family.labels)} | {family.help} |"
+            for name, family in families.items()
+        ]
+        parts.append("")
+    return "\n".join(parts)
+
+
 def generated() -> Mapping[str, str]:
     """Path below the root to the text that must stand there."""
     from rules import docs
 
     pages = {f"docs/rules/{name}": text for name, text in docs.pages().items()}
-    return {"docs/cli.md": cli_page(), "docs/protocol.md": protocol_page(), **pages}
+    return {"docs/cli.md": cli_page(), "docs/protocol.md": protocol_page(), "docs/metrics.md": metrics_page(), **pages}
 
 
 def stale_pages() -> Iterator[str]:

@@ -52,6 +52,7 @@ class Failover:
 
     async def _carry_through(self, recovery: Recovery, key: tuple[int, int]) -> None:
         begun, told = self._clock.monotonic(), ""
+        self._stats.recoveries_running += 1
         while self._metadata.image.recoveries.get(recovery.broker) == recovery:
             try:
                 uids = await self._recover(recovery)
@@ -63,7 +64,11 @@ class Failover:
                 if str(error) != told:
                     self._say(f"recovery of broker {recovery.broker}: {error}")
                 told = str(error)
+                if isinstance(error, WalError):
+                    self._stats.unreachable_wals.add(recovery.broker)
                 await self._clock.sleep(RETRY_S)
+        self._stats.recoveries_running -= 1
+        self._stats.unreachable_wals.discard(recovery.broker)
         self._under_way.discard(key)
 
     async def _recover(self, recovery: Recovery) -> Sequence[int]:

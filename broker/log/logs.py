@@ -146,6 +146,10 @@ class Logs:
         return self._budget.pending_bytes
 
     @property
+    def wal_used_bytes(self) -> int:
+        return self._wal.used_bytes if self._wal is not None else 0
+
+    @property
     def oldest_pending_s(self) -> float:
         """Age of the oldest record that only the WAL has."""
         return self._pacing.oldest_pending_s if self._pacing is not None else 0.0
@@ -191,7 +195,9 @@ class Logs:
     async def _recover_own(self, wal: Wal, recovery: Recovery) -> None:
         epochs = await self._metadata.read(lambda tx: trims.unfinished_epochs(tx, self._id, recovery.broker_epoch))
         entries = await wal.read_back(epochs)
+        self.stats.recoveries_running += 1
         uids = await replay(self._metadata, self._store, self._clock, recovery, entries, self._id)
+        self.stats.recoveries_running -= 1
         self._say(f"recovered {len(uids)} partitions from this broker's own WAL")
 
     async def _open_for_business(self, wal: Wal) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from broker.metadata.image import NOBODY, Image
 from broker.telemetry.counters import Counters
 from broker.telemetry.exposition import Page, escape
+from broker.turns import EVERY, Turns
 
 
 class LogFigures(Protocol):
@@ -25,53 +28,88 @@ class LogFigures(Protocol):
     def size_bytes(self) -> int: ...
 
 
-def write_partitions(page: Page, counters: Counters, owned: Iterable[LogFigures]) -> None:
-    """Bytes, offsets and sizes by partition: one pass, one formatted string per series (law 15)."""
-    io, starts, ends, sizes = [], [], [], []
-    for log in owned:
-        labels = f'topic="{escape(log.topic)}",partition="{log.index}"'
-        bytes_in, bytes_out = counters.partition_bytes.get((log.topic, log.index), (0, 0))
-        io.append(f'kafka_network_io_bytes_total{{{labels},direction="in"}} {bytes_in}')
-        io.append(f'kafka_network_io_bytes_total{{{labels},direction="out"}} {bytes_out}')
-        starts.append(f"kafka_log_start_offset{{{labels}}} {log.log_start}")
-        ends.append(f"kafka_log_end_offset{{{labels}}} {log.log_end}")
-        sizes.append(f"kafka_log_size{{{labels}}} {log.size_bytes}")
-    for name, kind, help_text, lines in (
-        ("kafka_network_io_bytes_total", "counter", "Record bytes by partition, from its owner.", io),
-        ("kafka_log_start_offset", "gauge", "First offset.", starts),
-        ("kafka_log_end_offset", "gauge", "Next offset.", ends),
-        ("kafka_log_size", "gauge", "Bytes in the log.", sizes),
-    ):
-        page.family(name, kind, help_text)
-        page.lines(lines)
-    totals = {("in",): float(counters.bytes_in), ("out",): float(counters.bytes_out)}
-    name = "kafka_broker_network_io_bytes_total"
-    page.counters(name, "Record bytes through this broker.", ("direction",), totals)
-    page.counters("kafka_message_count_total", "Records produced.", ("topic",), counters.topic_records)
+class Partitions:
+    """Writes bytes, offsets and sizes by partition; keeps what stands before the numbers, which never changes."""
+
+    def __init__(self, counters: Counters, turns: Turns) -> None:
+        self._counters, self._turns = counters, turns
+        self._heads: dict[tuple[str, int], tuple[str, str, str, str, str]] = {}
+
+    async def write(self, page: Page, owned: Sequence[LogFigures]) -> None:
+        """One pass, one formatted string per series (law 15), in turns (law 14)."""
+        if len(self._heads) > 2 * len(owned) + 1000:
+            self._heads.clear()
+        io: list[str] = []
+        starts: list[str] = []
+        ends: list[str] = []
+        sizes: list[str] = []
+        moved = self._counters.partition_bytes
+        for number, log in enumerate(owned, 1):
+            key = (log.topic, log.index)
+            head = self._heads.get(key)
+            if head is None:
+                head = self._heads[key] = _heads(*key)
+            bytes_in, bytes_out = moved.get(key, (0, 0))
+            io.append(f"{head[0]}{bytes_in}")
+            io.append(f"{head[1]}{bytes_out}")
+            starts.append(f"{head[2]}{log.log_start}")
+            ends.append(f"{head[3]}{log.log_end}")
+            sizes.append(f"{head[4]}{log.size_bytes}")
+            if number % EVERY == 0:
+                await self._turns.rest()
+        for name, lines in zip(_BY_PARTITION, (io, starts, ends, sizes), strict=True):
+            page.family(name)
+            page.lines(lines)
+        totals = {("in",): float(self._counters.bytes_in), ("out",): float(self._counters.bytes_out)}
+        page.table("kafka_broker_network_io_bytes_total", totals)
+        page.table("kafka_message_count_total", self._counters.topic_records)
 
 
-def write_cluster(page: Page, image: Image, broker_id: int) -> None:
-    """Counts that say how the cluster is."""
-    partitions = [p for topic in image.topics.values() if not topic.internal for p in topic.partitions]
-    owned = sum(p.owner == broker_id for p in partitions)
+_BY_PARTITION = ("kafka_network_io_bytes_total", "kafka_log_start_offset", "kafka_log_end_offset", "kafka_log_size")
+
+
+def _heads(topic: str, index: int) -> tuple[str, str, str, str, str]:
+    labels = f'topic="{escape(topic)}",partition="{index}"'
+    io, start, end, size = _BY_PARTITION
+    return (
+        f'{io}{{{labels},direction="in"}} ',
+        f'{io}{{{labels},direction="out"}} ',
+        f"{start}{{{labels}}} ",
+        f"{end}{{{labels}}} ",
+        f"{size}{{{labels}}} ",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Who owns what in one image: counted once per image, since that is a look at every partition."""
+
+    image: Image
+    owned: Mapping[int, int]
+    """Broker to its partitions, internal ones left out."""
+    offline: int
+    topics: int
+
+
+def placement(image: Image) -> Placement:
+    owned: Counter[int] = Counter()
+    topics = 0
+    for topic in image.topics.values():
+        if not topic.internal:
+            owned.update([p.owner for p in topic.partitions])
+            topics += 1
     alive = {broker.id for broker in image.brokers.values() if broker.alive}
-    offline = sum(p.owner == NOBODY or p.owner not in alive for p in partitions)
-    topics = sum(not topic.internal for topic in image.topics.values())
-    leads = image.controller == broker_id
-    page.gauge("kafka_controller_active_count", "1 on the controller.", float(leads))
-    page.gauge("kafka_broker_active_count", "Live brokers.", len(alive))
-    page.family("streampilot_registered_broker", "gauge", "1 alive, 0 missed; one that signed off is not listed.")
-    for broker in image.brokers.values():
-        if broker.alive or not broker.departed:
-            page.sample("streampilot_registered_broker", (("broker_id", str(broker.id)),), float(broker.alive))
-    page.gauge("kafka_partition_count", "Partitions this broker owns, internal ones left out.", owned)
-    page.gauge("kafka_topic_count", "Topics, internal ones left out.", topics)
-    page.gauge("kafka_offline_partition_count", "Partitions nobody alive owns.", offline)
+    offline = sum(count for owner, count in owned.items() if owner == NOBODY or owner not in alive)
+    return Placement(image=image, owned=owned, offline=offline, topics=topics)
 
 
-def write_store(page: Page, requests: Mapping[tuple[str, str], int], moved: Mapping[tuple[str, str], int]) -> None:
-    """What crossed the store's boundary."""
-    name = "streampilot_object_store_requests_total"
-    page.counters(name, "Requests to the object store, retries included.", ("operation", "status"), requests)
-    name = "streampilot_object_store_bytes_total"
-    page.counters(name, "Bytes to (out) and from (in) the object store.", ("operation", "direction"), moved)
+def write_cluster(page: Page, placed: Placement, broker_id: int) -> None:
+    """Counts that say how the cluster is."""
+    image = placed.image
+    page.one("kafka_controller_active_count", float(image.controller == broker_id))
+    page.one("kafka_broker_active_count", sum(broker.alive for broker in image.brokers.values()))
+    known = {(str(b.id),): float(b.alive) for b in image.brokers.values() if b.alive or not b.departed}
+    page.table("streampilot_registered_broker", known)
+    page.one("kafka_partition_count", placed.owned.get(broker_id, 0))
+    page.one("kafka_topic_count", placed.topics)
+    page.one("kafka_offline_partition_count", placed.offline)

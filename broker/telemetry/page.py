@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from broker.clock import Clock
 from broker.log import Logs
 from broker.metadata import Metadata
+from broker.metadata.image import Image
 from broker.objects import ObjectStore
 from broker.telemetry.clients import write_clients, write_requests
-from broker.telemetry.cluster import write_cluster, write_partitions, write_store
+from broker.telemetry.cluster import Partitions, Placement, placement, write_cluster
 from broker.telemetry.counters import Counters
 from broker.telemetry.exposition import Page
 from broker.telemetry.loopwatch import LoopWatch
 from broker.telemetry.process import write_process
-from broker.telemetry.storage import StorageTimes
+from broker.telemetry.storage import StorageTimes, write_caches, write_compaction, write_objects, write_operations
+from broker.turns import Turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +33,12 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metrics:
-    """The page's sources."""
+class Sources:
+    """What the page is read from."""
 
     identity: Identity
     clock: Clock
+    turns: Turns
     counters: Counters
     times: StorageTimes
     watch: LoopWatch
@@ -43,52 +46,68 @@ class Metrics:
     logs: Logs
     store: ObjectStore
 
-    def text(self) -> str:
+
+class Metrics:
+    """Made once per broker: what does not change between two pages is kept."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._from = sources
+        self._partitions = Partitions(sources.counters, sources.turns)
+        self._placed: Placement | None = None
+
+    async def text(self) -> str:
         """The page as of now."""
-        page = Page()
-        image = self.metadata.image
-        self.counters.forget_topics(image.topics.keys())
+        page, sources = Page(), self._from
+        image, broker_id = sources.metadata.image, sources.identity.broker_id
+        sources.counters.forget_topics(image.topics.keys())
         self._write_identity(page)
-        write_partitions(page, self.counters, self.logs)
-        write_cluster(page, image, self.identity.broker_id)
-        write_requests(page, self.counters, self.clock.monotonic())
-        write_clients(page, self.counters)
-        self.times.write(page)
-        write_store(page, self.store.meter.requests, self.store.meter.bytes)
-        self._write_wal(page)
+        await self._partitions.write(page, list(sources.logs))
+        write_cluster(page, self._placement(image), broker_id)
+        await sources.turns.rest()
+        write_requests(page, sources.counters, sources.clock.monotonic())
+        await sources.turns.rest()
+        write_clients(page, sources.counters)
+        await sources.turns.rest()
+        self._write_storage(page, image)
         return page.text()
 
+    def _placement(self, image: Image) -> Placement:
+        if self._placed is None or self._placed.image is not image:
+            self._placed = placement(image)
+        return self._placed
+
     def _write_identity(self, page: Page) -> None:
-        me = self.identity
+        me, image, watch = self._from.identity, self._from.metadata.image, self._from.watch
         labels = (
             ("broker_id", str(me.broker_id)),
-            ("cluster_id", self.metadata.image.cluster_id),
+            ("cluster_id", image.cluster_id),
             ("cluster", me.cluster),
             ("zone", me.zone or ""),
             ("version", me.version),
             ("spot", "true" if me.spot else "false"),
             ("host", me.host),
         )
-        page.family("streampilot_broker_info", "gauge", "Who this is; always 1.")
+        page.family("streampilot_broker_info")
         page.sample("streampilot_broker_info", labels, 1)
         write_process(page, me.started_ms)
-        broker = self.metadata.image.brokers.get(me.broker_id)
+        broker = image.brokers.get(me.broker_id)
         registered = broker.registered_at_ms / 1000 if broker is not None else None
-        name = "streampilot_broker_registered_timestamp_seconds"
-        page.gauge(name, "When this broker joined the cluster, Unix time.", registered)
-        name = "streampilot_event_loop_max_step_seconds"
-        page.gauge(name, "Longest recent step of the event loop, waiting for a core left out.", self.watch.longest_s())
-        name = "streampilot_event_loop_max_lag_seconds"
-        page.gauge(name, "Longest recent delay of the event loop, whoever caused it.", self.watch.longest_lag_s())
+        page.one("streampilot_broker_registered_timestamp_seconds", registered)
+        page.one("streampilot_event_loop_max_step_seconds", watch.longest_s())
+        page.one("streampilot_event_loop_max_lag_seconds", watch.longest_lag_s())
 
-    def _write_wal(self, page: Page) -> None:
-        stats = self.logs.stats
-        pending, oldest_s = self.logs.pending_upload_bytes, self.logs.oldest_pending_s
-        page.gauge("kafka_stream_wal_pending_upload_bytes", "Durable in the WAL, not in objects yet.", pending)
-        page.gauge("kafka_stream_wal_oldest_pending_seconds", "Age of the oldest of them.", oldest_s)
-        page.gauge("streampilot_wal_capacity_bytes", "Size of the WAL's ring.", stats.wal_capacity_bytes)
-        page.family("streampilot_wal_errors_total", "counter", "Writes or syncs of the WAL that failed.")
-        page.sample("streampilot_wal_errors_total", (), stats.wal_errors)
-        if self.metadata.image.controller == self.identity.broker_id:
-            page.gauge("kafka_stream_object_count", "Live objects of the cluster.", stats.live_objects)
-            page.gauge("kafka_stream_object_bytes", "Their bytes.", stats.live_object_bytes)
+    def _write_storage(self, page: Page, image: Image) -> None:
+        logs, stats, meter = self._from.logs, self._from.logs.stats, self._from.store.meter
+        self._from.times.write(page)
+        page.table("streampilot_object_store_requests_total", meter.requests)
+        page.table("streampilot_object_store_bytes_total", meter.bytes)
+        page.one("kafka_stream_wal_pending_upload_bytes", logs.pending_upload_bytes)
+        page.one("kafka_stream_wal_oldest_pending_seconds", logs.oldest_pending_s)
+        page.one("kafka_stream_wal_used_bytes", logs.wal_used_bytes)
+        page.one("streampilot_wal_capacity_bytes", stats.wal_capacity_bytes)
+        page.one("streampilot_wal_errors_total", stats.wal_errors)
+        owned = self._placement(image).owned
+        write_operations(page, stats, sum(owned.get(broker, 0) for broker in stats.unreachable_wals))
+        write_caches(page, {"tail": stats.tail, "index": stats.index, "block": stats.block})
+        write_compaction(page, stats)
+        write_objects(page, stats, controller=image.controller == self._from.identity.broker_id)

@@ -15,10 +15,9 @@ _STATM = Path("/proc/self/statm")
 
 def write_process(page: Page, started_ms: int) -> None:
     """CPU, memory and start."""
-    page.family("process_cpu_seconds_total", "counter", "CPU time, user and system.")
-    page.sample("process_cpu_seconds_total", (), time.process_time())
-    page.gauge("process_resident_memory_bytes", "Memory in RAM.", resident_bytes())
-    page.gauge("process_start_time_seconds", "When the process started, Unix time.", started_ms / 1000)
+    page.one("process_cpu_seconds_total", time.process_time())
+    page.one("process_resident_memory_bytes", resident_bytes())
+    page.one("process_start_time_seconds", started_ms / 1000)
 
 
 def resident_bytes() -> float:

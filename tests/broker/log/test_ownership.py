@@ -17,7 +17,7 @@ from broker.errors import (
 )
 from broker.metadata import NOBODY, Registration, commits, members, moves
 from broker.metadata.rows import Extent
-from broker.telemetry.cluster import write_cluster
+from broker.telemetry.cluster import placement, write_cluster
 from broker.telemetry.exposition import Page
 from broker.wal.holder import HeldByAnother
 
@@ -81,7 +81,7 @@ async def test_a_broker_that_stopped_cleanly_has_departed_until_it_registers_aga
 def registered(image: Any) -> list[str]:
     """What a scrape would say."""
     page = Page()
-    write_cluster(page, image, 0)
+    write_cluster(page, placement(image), 0)
     name = "streampilot_registered_broker"
     return [line.removeprefix(name) for line in page.text().splitlines() if line.startswith(name)]
 

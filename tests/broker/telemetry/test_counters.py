@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import pytest
 
+from broker.clock import SystemClock
 from broker.telemetry.clients import write_clients, write_requests
-from broker.telemetry.cluster import write_partitions
+from broker.telemetry.cluster import Partitions
 from broker.telemetry.counters import MAX_CLIENTS, Counters
 from broker.telemetry.exposition import Page
 from broker.telemetry.histogram import Histogram
 from broker.telemetry.quantiles import Durations
+from broker.turns import Turns
 
 
 @dataclass
@@ -85,10 +87,11 @@ def test_names_from_strangers_are_escaped(counters):
     assert 'client_id="a\\"b\\\\c\\nd"' in page.text()
 
 
-def test_partitions_are_shown_by_their_owner_with_zero_before_the_first_byte(counters):
+async def test_partitions_are_shown_by_their_owner_with_zero_before_the_first_byte(counters):
     counters.produced(Client(), "orders", 0, 100, 3, "zstd")
     page = Page()
-    write_partitions(page, counters, [Figures("orders", 0), Figures("orders", 1)])
+    partitions = Partitions(counters, Turns(SystemClock()))
+    await partitions.write(page, [Figures("orders", 0), Figures("orders", 1)])
     lines = page.text().splitlines()
     assert 'kafka_network_io_bytes_total{topic="orders",partition="0",direction="in"} 100' in lines
     assert 'kafka_network_io_bytes_total{topic="orders",partition="1",direction="in"} 0' in lines
