@@ -32,6 +32,7 @@ from broker.errors import (
 )
 from broker.metadata.image import Image, Topic
 from broker.records.batch import batches, check_produced, stamp
+from broker.records.contents import LyingRecords, lacks_key
 from broker.wire.produce import (
     ProduceAnswer,
     ProducedPartition,
@@ -125,12 +126,24 @@ def _checked(request: ProduceRequest, topic: Topic, asked: ProducePartition, cur
         raise InvalidTopic(f"{topic.name} is internal and takes no records")
     if not asked.records:
         raise InvalidRecord("no record batch for the partition")
+    if "compact" in current.topic("cleanup.policy", topic.configs).value:
+        _check_keys(asked.records, topic)
     limit = int(current.topic("max.message.bytes", topic.configs).value)
     if len(asked.records) > limit:
         largest = max(batch.size_bytes for batch in batches(asked.records))
         if largest > limit:
             raise MessageTooLarge(f"a batch of {largest} bytes; max.message.bytes of {topic.name} is {limit}")
     return asked.records
+
+
+def _check_keys(records: memoryview, topic: Topic) -> None:
+    """A compacted topic needs keys. What is compressed is not opened here (law 2): the cleaner drops it."""
+    for batch in batches(records):
+        try:
+            if batch.codec == "none" and lacks_key(records, batch):
+                raise InvalidRecord(f"{topic.name} is compacted: every record needs a key")
+        except LyingRecords as error:
+            raise InvalidRecord(f"the records of a batch for {topic.name} cannot be read: {error}") from error
 
 
 async def _settle(results: list[asyncio.Future[Any] | Exception], request: ProduceRequest) -> None:

@@ -237,7 +237,7 @@ class Cleaning:
 
         if await self._rewriter.publish([(log.uid, pieces)], OWN_LEVEL, swaps):
             raise _Left
-        log.rewritten(size - sum(row.size_bytes for row in old))
+        log.rewritten(size - sum(row.size_bytes for row in old), clean_to=old[-1].end)
 
     def _count(self, log: Log, tally: dict[str, int]) -> None:
         self._stats.cleaned_records += tally["removed"]

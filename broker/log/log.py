@@ -316,9 +316,12 @@ class Log:
             self.dropped(start, await self._reader.raise_start(self.uid, self.epoch, start, now_ms))
         return self.log_start
 
-    def rewritten(self, change_bytes: int = 0) -> None:
-        """Other objects stand for some of our ranges now, with that many bytes more (or fewer)."""
+    def rewritten(self, change_bytes: int = 0, clean_to: int = 0) -> None:
+        """Other objects stand for some of our ranges now, with that many bytes more (or fewer); below `clean_to` they
+        hold less than the tail remembers.
+        """
         self._ranges = None
+        self._tail.forget(clean_to)
         self.committed_bytes += change_bytes
 
     def dropped(self, start: int, freed_bytes: int) -> None:

@@ -114,6 +114,11 @@ class Tail:
             self._pieces[self._first - 1] = _DROPPED
         return True
 
+    def forget(self, end: int) -> None:
+        """Drops what is uploaded and lies below `end`: objects have less of it by now."""
+        while self._first < len(self._pieces) and self._pieces[self._first].end_offset <= min(end, self._uploaded_to):
+            self.drop_oldest()
+
     def close(self) -> None:
         """Gives everything back: the log is not ours any more."""
         self._budget.held_bytes -= sum(len(piece.data) for piece in self._pieces[self._first :])
