@@ -95,6 +95,7 @@ class Pacing:
     def look(self) -> None:
         now = self._clock.monotonic()
         self._sample(now)
+        self._budget.shrink()
         self._stats.tail.held_bytes, self._stats.tail.limit_bytes = self._budget.held_bytes, self._budget.limit_bytes
         if self._budget.pending_bytes and self._oldest is None:
             self._oldest = now
@@ -154,7 +155,6 @@ class Pacing:
         while self._noted and (until is None or self._noted[0].checkpoint.mark <= until.mark):
             self._noted.popleft()
         self._oldest = now if self._budget.pending_bytes else None
-        self._budget.shrink()
 
     def _until(self) -> Checkpoint | None:
         """How far the next round goes; None for all of it."""
