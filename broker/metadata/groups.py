@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from broker.errors import KafkaError, NotCoordinator
+from broker.errors import InvalidRequest, KafkaError, NotCoordinator
 from broker.metadata.database import Tx
 from broker.metadata.rows import Coordinator, GroupRow, OffsetRow
 
@@ -42,6 +42,9 @@ def commit_offsets(tx: Tx, commits: Sequence[OffsetCommit]) -> list[KafkaError |
     for group_id, offsets, coordinator in commits:
         if held.get(coordinator.uid) != (coordinator.owner, coordinator.epoch):
             refusals.append(_not_coordinator(coordinator))
+            continue
+        if any("\0" in text for text in (group_id, *(row.metadata for row in offsets.values()))):
+            refusals.append(InvalidRequest(f"group {group_id!r}: offsets with a NUL in their text cannot be kept"))
             continue
         refusals.append(None)
         for (topic, index), row in offsets.items():

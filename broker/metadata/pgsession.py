@@ -20,7 +20,7 @@ ARRAY_ROWS = 4
 CONNECT_S = 3.0
 LOCK_S = 2.5
 STATEMENT_S = 10.0
-COMMAND_S = 15.0
+COMMAND_S = 12.0
 """For an answer, the server's own limits included: past it the connection is given up."""
 IDLE_S = 2.0
 """A session that holds the writers' lock and does nothing for so long is ended by the server."""
@@ -70,8 +70,10 @@ async def _connect(url: str) -> Any:
             target_session_attrs="read-write",
             server_settings=SETTINGS,
         )
-    except (ValueError, asyncpg.TargetServerAttributeNotMatched) as error:
-        raise ConnectionError(str(error)) from error
+    except ValueError as error:
+        raise ConnectionError("the URL cannot be read: percent-encode what is special in user and password") from error
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise ConnectionError("this is a standby: name the primary, or all of them") from error
     await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=_number, format="text")
     return connection
 

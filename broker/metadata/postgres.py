@@ -25,7 +25,7 @@ from typing import Any, TypeVar, cast
 from broker.clock import Clock
 from broker.metadata.database import KEPT_CHANGES, Changes, Item, MetadataUnavailable, Together, Tx
 from broker.metadata.dialect import for_postgres, schema_for_postgres
-from broker.metadata.jobs import Answer, Jobs, Unit, settle, units
+from broker.metadata.jobs import Answer, Job, Jobs, Unit, settle, units
 from broker.metadata.pgsession import AWAY, CHANNEL, Session
 from broker.metadata.schema import MIGRATIONS, birth
 from broker.metadata.urls import shown
@@ -177,14 +177,14 @@ class PostgresDatabase:
 
     def _write_for_ever(self) -> None:
         while (first := self._jobs.first()) is not None:
-            group = [first]
+            group: list[Job] = []
             try:
                 self._take_turn()
                 group = self._jobs.rest(first)
                 answers = self._commit(units(group))
             except Exception as error:
                 fault = MetadataUnavailable(f"cannot write {self._shown}: {_said(error)}")
-                answers = Unit(jobs=group).failed(fault)
+                answers = Unit(jobs=group or self._jobs.rest(first)).failed(fault)
                 self._session.drop()
             settle(answers)
         self._session.close()

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 
 from broker.metadata.database import KEPT_CHANGES, Changes, Item, MetadataUnavailable, Together, Tx
 from broker.metadata.dialect import numbered
-from broker.metadata.jobs import Answer, Jobs, Unit, settle, units
+from broker.metadata.jobs import Answer, Job, Jobs, Unit, settle, units
 from broker.metadata.schema import birth, migrate
 from broker.wal.holder import kill_if_stopped, write_holder
 
@@ -145,7 +145,7 @@ class SqliteDatabase:
     def _write_for_ever(self) -> None:
         connection: sqlite3.Connection | None = None
         while (first := self._jobs.first()) is not None:
-            group = [first]
+            group: list[Job] = []
             try:
                 connection = connection or connect(self.path)
                 with _Ticket(self._ticket):
@@ -153,7 +153,7 @@ class SqliteDatabase:
                     answers = _commit(connection, units(group))
             except Exception as error:
                 fault = MetadataUnavailable(f"cannot write {self.path}: {error}")
-                answers = Unit(jobs=group).failed(fault)
+                answers = Unit(jobs=group or self._jobs.rest(first)).failed(fault)
                 connection = _rolled_back(connection)
             settle(answers)
         if connection is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from broker.errors import KafkaError, NotCoordinator
+from broker.errors import InvalidRequest, KafkaError, NotCoordinator
 from broker.metadata import Coordinator, Metadata, OffsetRow
 from broker.metadata.database import MetadataUnavailable, Tx
 
@@ -92,14 +92,14 @@ async def test_offsets_of_many_groups_are_written_together_and_refused_one_by_on
     stale = Coordinator(uid=home.uid, owner=home.owner, epoch=home.epoch + 1)
     nowhere = Coordinator(uid=7, owner=home.owner, epoch=0)
 
-    def commit(group: str, offset: int, coordinator: Coordinator) -> Callable[[], Any]:
-        row = OffsetRow(offset=offset, leader_epoch=0, metadata="", committed_at_ms=1)
+    def commit(group: str, offset: int, coordinator: Coordinator, metadata_text: str = "") -> Callable[[], Any]:
+        row = OffsetRow(offset=offset, leader_epoch=0, metadata=metadata_text, committed_at_ms=1)
         return lambda: metadata.commit_offsets(group, {(topic.id, 0): row}, coordinator)
 
     asks = [commit(f"g{number}", number, mine) for number in range(50)]
-    asks += [commit("g0", 99, mine), commit("g1", 99, stale), commit("g2", 99, nowhere)]
+    asks += [commit("g0", 99, mine), commit("g1", 99, stale), commit("g2", 99, nowhere), commit("g3", 99, mine, "a\0b")]
     answers = await in_one_group(metadata, *asks)
-    assert answers[:-2] == [None] * 51
-    assert [type(answer) for answer in answers[-2:]] == [NotCoordinator, NotCoordinator]
-    found = [await metadata.fetch_offsets(group) for group in ("g0", "g1", "g2")]
-    assert [rows[topic.id, 0].offset for rows in found] == [99, 1, 2]
+    assert answers[:-3] == [None] * 51
+    assert [type(answer) for answer in answers[-3:]] == [NotCoordinator, NotCoordinator, InvalidRequest]
+    found = [await metadata.fetch_offsets(group) for group in ("g0", "g1", "g2", "g3")]
+    assert [rows[topic.id, 0].offset for rows in found] == [99, 1, 2, 3]
