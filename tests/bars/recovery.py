@@ -44,7 +44,7 @@ def fill(cluster: Cluster, batch_bytes: int) -> float:
     """One record to a batch, until nothing more is taken; the bytes that wait."""
     producer = Producer({
         "bootstrap.servers": cluster.bootstrap, "acks": "all", "linger.ms": 0, "batch.num.messages": 1, "log_level": 0,
-        "message.timeout.ms": 5_000, "queue.buffering.max.kbytes": 16 * 1024, "retry.backoff.ms": 50,
+        "message.timeout.ms": 5_000, "queue.buffering.max.messages": 200, "retry.backoff.ms": 50,
         "max.in.flight.requests.per.connection": 5, "message.max.bytes": 2 * MIB,
     })  # fmt: skip
     filler, refused, number = os.urandom(batch_bytes), [], 0
