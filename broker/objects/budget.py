@@ -3,7 +3,7 @@
 One bucket of bytes for everything that a broker moves to and from its store. What the tail needs (WAL slots, uploads,
 recovery) is taken at once, even into debt; catch-up readers and then compaction wait until the bucket has something
 left. While records are written those two have a limit of their own besides: what they take is not only bandwidth, and
-without it one reader of a local store took the core from the tail (docs/decisions/0009). One grant in `SHARE` goes to
+without it one reader of a local store took the core from the tail (docs/decisions/0007). One grant in `SHARE` goes to
 compaction although a reader waits: without it a broker that is always read from would never tidy up. Queues are bounded
 (law 12): past the bound a reader gets a retriable error.
 """
