@@ -33,8 +33,8 @@ _SWEEP_SECONDS = 5.0
 _STOP_SECONDS = 2.0
 _MAX_IN_FLIGHT = 64
 """Requests of one connection at the same time; librdkafka sends as many as it likes."""
-_MAX_IN_FLIGHT_BYTES = 256 * 1024 * 1024
-"""Request bytes of all connections together."""
+_MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
+"""Request bytes of all connections together; part of the memory a broker is bound to (log/config.py)."""
 _WRITE_HIGH_BYTES = 1024 * 1024
 _FRAME_SECONDS = 30.0
 _SLOWEST_BYTES_PER_S = 16 * 1024
