@@ -7,6 +7,7 @@ when the one that was asked is gone. What is kept here is only when it was asked
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from http import HTTPStatus
 from typing import Any
 
@@ -36,14 +37,24 @@ async def drain(broker: Broker, asked: Asked) -> Answer:
     if len(broker.drains) > KEPT:
         del broker.drains[min(broker.drains)]
     await broker.logs.announce()
-    if asked.values.get("wait", False):
-        try:
-            async with asyncio.timeout(deadline_s):
-                await broker.metadata.until(lambda image: _left(image, id) == 0)
-        except TimeoutError:
-            return HTTPStatus.GATEWAY_TIMEOUT, _progress(broker, mine)
-        return HTTPStatus.OK, _progress(broker, mine)
-    return HTTPStatus.ACCEPTED, _progress(broker, mine)
+    ended = asyncio.get_running_loop().create_task(_end(broker, mine))
+    broker.watching.add(ended)
+    ended.add_done_callback(broker.watching.discard)
+    if not asked.values.get("wait", False):
+        return HTTPStatus.ACCEPTED, _progress(broker, mine)
+    await asyncio.wait([ended], timeout=deadline_s)
+    status = HTTPStatus.OK if mine.seconds is not None else HTTPStatus.GATEWAY_TIMEOUT
+    return status, _progress(broker, mine)
+
+
+async def _end(broker: Broker, drain: Drain) -> None:
+    """Notes when the last partition has left."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(MAX_DEADLINE_S):
+            await broker.metadata.until(lambda image: _left(image, drain.broker) == 0)
+            drain.seconds = broker.clock.monotonic() - drain.begun
+    status = "error" if drain.seconds is None else "ok"
+    broker.logs.stats.on_operation("drain", status, broker.clock.monotonic() - drain.begun)
 
 
 async def follow(broker: Broker, asked: Asked) -> Answer:
@@ -64,8 +75,6 @@ def _left(image: Image, id: int) -> int:
 
 def _progress(broker: Broker, drain: Drain) -> dict[str, Any]:
     left, now = _left(broker.metadata.image, drain.broker), broker.clock.monotonic()
-    if left == 0 and drain.seconds is None:
-        drain.seconds = now - drain.begun
     state = "done" if left == 0 else "late" if now > drain.deadline else "draining"
     return {
         "id": drain.id,

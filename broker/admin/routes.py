@@ -4,6 +4,7 @@ the OpenAPI document are both made from the same table, so that neither can be o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -47,6 +48,8 @@ class Broker:
     logs: Logs
     clock: Clock
     drains: dict[int, Drain] = field(default_factory=dict)
+    watching: set[asyncio.Task[None]] = field(default_factory=set)
+    """Who waits for those drains to end."""
 
 
 Answer = tuple[HTTPStatus, Any]
