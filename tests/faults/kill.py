@@ -184,11 +184,11 @@ def check(load: Load, seen: Counter[bytes]) -> list[str]:
     return faults
 
 
-def run(kills: int, seed: int, directory: Path) -> bool:
+def run(kills: int, seed: int, directory: Path, flags: tuple[str, ...] = ()) -> bool:
     """The whole test; whether it was clean. What it prints says why not."""
     rng = random.Random(seed)
     print(f"seed {seed}, {kills} kills, {directory}", flush=True)
-    brokers = Brokers(directory, flags=("--upload-interval", "3"))
+    brokers = Brokers(directory, flags=("--upload-interval", "3", *flags))
     loads: list[Load] = []
     try:
         brokers.start()
@@ -237,13 +237,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=None, help="repeats a run; random when left out")
+    parser.add_argument("--wal", choices=("disk", "objects"), default="disk", help="the kind of WAL")
     parser.add_argument("--keep", action="store_true", help="leave the directory for a look")
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1 << 31)
     directory = Path(tempfile.mkdtemp(prefix="streampilot-kill-"))
     clean = False
     try:
-        clean = run(given.kills, seed, directory)
+        clean = run(given.kills, seed, directory, ("--wal", "objects://") if given.wal == "objects" else ())
     except DidNotStart as error:
         print(f"NOT CLEAN: {error}")
     finally:
