@@ -189,9 +189,14 @@ class SharedKind:
                 ) from error
 
     async def seize(self, site: Site, epochs: Sequence[int]) -> Seized:
-        """Reads: the epochs ended before this was asked for."""
+        """Reads: the epochs ended before this was asked for. A stopped holder is killed only so that its successor on
+        this host finds the lock free.
+        """
+        place = _place(site)
+        if site.host_id == self._tools.host_id and (pid := kill_if_stopped(place.lock)) is not None:
+            self._tools.say(f"broker {site.broker} (pid {pid}) was stopped beyond its session: killed")
         try:
-            entries = await asyncio.get_running_loop().run_in_executor(None, _place(site).read, epochs)
+            entries = await asyncio.get_running_loop().run_in_executor(None, place.read, epochs)
         except WalError as error:
             raise WalError(
                 f"the WAL of broker {site.broker} ({site.url}) is not reachable from here: {error}."

@@ -57,6 +57,10 @@ class Place:
         names = [path.name for path in self.directory.iterdir()]
         return {int(name.removeprefix(mark)): self.directory / name for name in names if _is_ring(name, mark)}
 
+    def unnamed(self) -> list[Path]:
+        """Rings that have no epoch: of lives that ended, or are, between their making and their registration."""
+        return list(self.directory.glob(f"new-{self.broker}-*"))
+
     def prepare(self) -> LifetimeLock | None:
         """The lock, or None where the file system knows none; its file is durable either way. HeldByAnother."""
         make_directory(self.directory)
@@ -140,8 +144,9 @@ class SharedWal(RingWal):
 
     def _delete_older(self) -> None:
         with suppress(OSError):  # what stays is only space; the next life tries again
-            for epoch, path in self._place.rings().items():
-                if epoch < self._epoch:
+            older = [path for epoch, path in self._place.rings().items() if epoch < self._epoch]
+            for path in (*older, *self._place.unnamed()):
+                if path != self._ring.path:
                     path.unlink(missing_ok=True)
 
     async def close(self) -> None:
@@ -152,6 +157,8 @@ class SharedWal(RingWal):
 
     def abandon(self) -> None:
         super().abandon()
+        if self._ring.path in self._place.unnamed():
+            self._ring.path.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
 

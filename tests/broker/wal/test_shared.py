@@ -173,3 +173,25 @@ def test_a_life_that_never_wrote_has_nothing_to_give(tmp_path: Path) -> None:
     assert isinstance(lock, LifetimeLock)
     assert place.read([1]) == []
     lock.release()
+
+
+async def test_a_start_that_came_to_nothing_leaves_no_ring_behind(tmp_path: Path, registry: Registry) -> None:
+    place = Place(directory=tmp_path, broker=0)
+    lock = place.prepare()
+    crashed = SharedWal.make_ring(place, SMALL, os.urandom)
+    crashed.close()
+    refused = SharedWal(
+        place,
+        lock,
+        SharedWal.make_ring(place, SMALL, os.urandom),
+        duties=registry,  # type: ignore[arg-type]
+        clock=SystemClock(),
+        say=[].append,
+    )
+    refused.abandon()
+    assert place.unnamed() == [crashed.path]
+    wal = life(tmp_path, 1, registry, [])
+    await wal.forget_recovered()
+    await wal.close()
+    assert place.unnamed() == []
+    assert sorted(place.rings()) == [1]
