@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +130,6 @@ def window(cluster: Cluster, probe: Probe, seconds: float) -> Window:
 
 def run(directory: Path, *, backlog: int, mb_per_s: float, rounds: int, seconds: float) -> list[str]:
     cluster = Cluster(directory, 1, flags=("--upload-interval", "2", "--no-bill"))
-    over = threading.Event()
     try:
         cluster.start()
         admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
@@ -155,7 +153,6 @@ def run(directory: Path, *, backlog: int, mb_per_s: float, rounds: int, seconds:
             print(f"round {number + 1}: alone {shown(alone[-1])}; beside a reader {shown(beside[-1])}", flush=True)
         tail = flow.stop()
     finally:
-        over.set()
         cluster.stop()
     return judge(alone, beside, tail, backlog, mb_per_s)
 

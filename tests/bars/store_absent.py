@@ -17,6 +17,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,6 +159,18 @@ class Memory:
         return self.most_bytes
 
 
+@contextmanager
+def environment(more: Mapping[str, str]) -> Iterator[None]:
+    """For the processes that are started inside."""
+    before = dict(os.environ)
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def absence(wire: Wire, absent_s: float) -> float:
     """Cuts the line for so long; when it was mended, Unix time."""
     wire.refuse()
@@ -190,7 +204,9 @@ def judge(done: Written, seen: set[int], twice: int, back_s: float, slowest: flo
     return faults
 
 
-def run(directory: Path, *, absent_s: float, mb_per_s: float, pending_mib: int) -> list[str]:
+def run(
+    directory: Path, *, absent_s: float, mb_per_s: float, pending_mib: int, after_s: float = BACK_WITHIN_S + 5
+) -> list[str]:
     config = LogsConfig(wal_url="", wal_bytes=3 * pending_mib * MIB // 2, pending_limit_bytes=pending_mib * MIB)
     bound = memory_bound_bytes(config)
     flags = (
@@ -199,18 +215,18 @@ def run(directory: Path, *, absent_s: float, mb_per_s: float, pending_mib: int) 
     )
     with S3() as s3:
         wire = Wire("127.0.0.1", s3.port)
-        os.environ.update({**CREDENTIALS, "AWS_ENDPOINT_URL": wire.url})
         cluster = Cluster(directory, 1, flags=flags)
         try:
-            cluster.start()
+            with environment({**CREDENTIALS, "AWS_ENDPOINT_URL": wire.url}):
+                cluster.start()
             admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
             admin.create_topics([NewTopic("load", PARTITIONS, 1)])["load"].result(30)
             memory = Memory(cluster.pids[0])
             writer = Writer(cluster.bootstrap, mb_per_s, directory / "acked")
-            time.sleep(max(absent_s / 6, 5))
+            time.sleep(max(absent_s / 6, 3))
             cut = time.time()
             mended = absence(wire, absent_s)
-            time.sleep(BACK_WITHIN_S + 5)
+            time.sleep(after_s)
             done = writer.stop()
             rss = memory.stop()
             seen, twice = read_back(cluster.bootstrap)
