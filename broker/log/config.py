@@ -84,7 +84,9 @@ def memory_bound_bytes(config: LogsConfig) -> int:
     """What a broker's resident memory stays below, by its flags (docs/config.md)."""
     pending = min(config.pending_limit_bytes, config.wal_bytes)
     caches = max(config.tail_cache_bytes, pending) + config.block_cache_bytes + INDEX_BYTES
-    return BASE_BYTES + REQUEST_BYTES + UPLOAD_BYTES + caches
+    compaction = 2 * config.compact_object_bytes
+    slots = 0 if config.wal_url.startswith("file://") else pending  # an object WAL packs what it sends
+    return BASE_BYTES + REQUEST_BYTES + UPLOAD_BYTES + caches + compaction + slots
 
 
 def _ignore(*_: object) -> None:
