@@ -207,7 +207,7 @@ def judge(done: Written, seen: set[int], twice: int, back_s: float, slowest: flo
 def run(
     directory: Path, *, absent_s: float, mb_per_s: float, pending_mib: int, after_s: float = BACK_WITHIN_S + 5
 ) -> list[str]:
-    config = LogsConfig(wal_url="", wal_bytes=3 * pending_mib * MIB // 2, pending_limit_bytes=pending_mib * MIB)
+    config = LogsConfig(wal_url="file://", wal_bytes=3 * pending_mib * MIB // 2, pending_limit_bytes=pending_mib * MIB)
     bound = memory_bound_bytes(config)
     flags = (
         *("--objects", f"s3://{BUCKET}/bar", "--pending-limit", f"{pending_mib}MiB"),
