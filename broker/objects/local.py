@@ -67,8 +67,9 @@ def put_durably(path: Path, data: bytes, create: bool) -> None:
     """File, then name, then directory: each durable before the next. Exists when `create` and the name is taken."""
     made = _make_directories(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_NUMBERS)}.tmp")
+    made_file = temporary.open("xb")  # two containers may share a pid and a directory: never one file for both
     try:
-        with temporary.open("wb") as file:
+        with made_file as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -12,24 +12,35 @@ only makes the sweeper late.
 
 from __future__ import annotations
 
+import asyncio
+
 from broker.clock import Clock
 from broker.objects.store import ObjectStore
-from broker.wal.base import Duties
+from broker.wal.base import Duties, SlotNeeds
 from broker.wal.shelf import Shelf
 from broker.wal.slot_layout import FENCE_BYTES, PREFIX, Place
+
+AT_ONCE = 16
 
 
 async def sweep_slots(store: ObjectStore, duties: Duties, clock: Clock) -> int:
     """Deletes them; how many. Only the controller calls this. StoreUnavailable when the store is away."""
     listed = [(Place.of(key), size) for key, size in await store.list(PREFIX)]
     needs = await duties.slots_needed()
-    swept = 0
-    for place, size in listed:
-        if place is None or size == FENCE_BYTES or place.epoch > needs.newest_epoch:
-            continue
-        needed_from = needs.needed_from.get((place.broker, place.epoch))
-        if needed_from is None or place.sequence < needed_from:
-            shelf = Shelf(store=store, broker=place.broker, epoch=place.epoch, clock=clock)
-            await shelf.delete(place.sequence)
-            swept += 1
-    return swept
+    garbage = [place for place, size in listed if place is not None and size != FENCE_BYTES and _is_over(place, needs)]
+    for start in range(0, len(garbage), AT_ONCE):
+        await asyncio.gather(
+            *(
+                Shelf(store=store, broker=place.broker, epoch=place.epoch, clock=clock).delete(place.sequence)
+                for place in garbage[start : start + AT_ONCE]
+            )
+        )
+    return len(garbage)
+
+
+def _is_over(place: Place, needs: SlotNeeds) -> bool:
+    """An epoch that this metadata does not know is somebody's: the metadata was restored from an older copy."""
+    if place.epoch > needs.newest_epoch:
+        return False
+    needed_from = needs.needed_from.get((place.broker, place.epoch))
+    return needed_from is None or place.sequence < needed_from

@@ -38,6 +38,7 @@ LEAST_ROOM_BYTES = 128 * 1024
 """What a slot takes of the WAL's room at least, so that the number of slots a recovery must read is bounded too."""
 AGAIN_S = 0.2
 DELETES = 16
+PACKED_HERE_BYTES = 512 * 1024
 
 Say = Callable[[str], None]
 
@@ -55,9 +56,8 @@ class _Flight:
 
     sequence: int
     group: Sequence[_Append]
-    data: bytes
+    size_bytes: int
     begun: float
-    room_bytes: int
     stored: bool = False
 
 
@@ -196,14 +196,7 @@ class ObjectWal:
         self._queued_bytes -= size
         self._oldest = self._sent_at = self._clock.monotonic()
         room = max(size, LEAST_ROOM_BYTES)
-        place = self._shelf.place(self._next)
-        flight = _Flight(
-            sequence=self._next,
-            group=group,
-            data=pack_slot(place, self._me, [one.entry for one in group]),
-            begun=self._sent_at,
-            room_bytes=room,
-        )
+        flight = _Flight(sequence=self._next, group=group, size_bytes=size, begun=self._sent_at)
         self._next += 1
         self._rooms.append((flight.sequence, room))
         self._room_bytes += room
@@ -214,27 +207,35 @@ class ObjectWal:
     # -- until it is stored ------------------------------------------------------------------------------------------
 
     async def _store_it(self, flight: _Flight) -> None:
+        data = await self._packed(flight)
         try:
-            while not await self._is_stored(flight):
+            while not await self._is_stored(flight.sequence, data):
                 await self._clock.sleep(AGAIN_S)
         except WalError as error:
             self._lose(error)
             return
         self._back()
-        flight.stored, flight.data = True, b""
+        flight.stored = True
         self._unstored -= 1
         self._acknowledge()
         self._pump()
 
-    async def _is_stored(self, flight: _Flight) -> bool:
+    async def _packed(self, flight: _Flight) -> bytes:
+        """The slot's bytes; those of a large one are copied and summed in a thread (law 14)."""
+        place, entries = self._shelf.place(flight.sequence), [one.entry for one in flight.group]
+        if flight.size_bytes < PACKED_HERE_BYTES:
+            return pack_slot(place, self._me, entries)
+        return await self._loop.run_in_executor(None, pack_slot, place, self._me, entries)
+
+    async def _is_stored(self, sequence: int, data: bytes) -> bool:
         """One PUT, settled by reading the slot back unless it succeeded; False when it is to be sent again."""
         try:
             try:
-                if await self._shelf.put(flight.sequence, flight.data):
+                if await self._shelf.put(sequence, data):
                     return True
             except StoreUnavailable as error:
                 self._gone(error)
-            found = await self._shelf.get(flight.sequence)
+            found = await self._shelf.get(sequence)
         except StoreUnavailable as error:
             self._gone(error)
             return False

@@ -106,6 +106,17 @@ async def test_syncs_the_file_before_its_name_and_the_directory_after(tmp_path: 
     assert events.count("dir") >= 3, "the new directories' own names must be durable too"
 
 
+async def test_a_temporary_file_of_another_process_is_never_written_into(tmp_path: Path, monkeypatch: Any) -> None:
+    """Two containers may have one pid and one directory: then a slot could get the bytes of a fence."""
+    store = open_store(f"file://{tmp_path}", clock=NoWaiting(), rng=random.Random(1))
+    numbers = iter([7, 8])
+    monkeypatch.setattr("broker.objects.local._NUMBERS", numbers)
+    others = tmp_path / f".k.{os.getpid()}.7.tmp"
+    others.write_bytes(b"not ours")
+    await store.put("k", b"ours", create=True)
+    assert (others.read_bytes(), await store.get("k")) == (b"not ours", b"ours")
+
+
 async def test_retries_and_meters_each_try() -> None:
     backend = Faulty(failures=2)
     store = ObjectStore("memory://", backend, NoWaiting(), random.Random(1))
