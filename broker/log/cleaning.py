@@ -20,7 +20,7 @@ from broker.log.cleaner_process import CleanerFailed, CleanerProcess, cleaner_pr
 from broker.log.config import LogsConfig, StorageStats
 from broker.log.log import Log
 from broker.log.rewriting import Rewriter
-from broker.log.settings import Keeping, keeping
+from broker.log.settings import Keeping, Rules
 from broker.metadata import commits, compactions
 from broker.metadata.compactions import OWN_LEVEL, Held, Swap
 from broker.metadata.rows import RangeRow
@@ -103,23 +103,24 @@ class Cleaning:
     # -- what is due -------------------------------------------------------------------------------------------------
 
     async def _due(self) -> list[Due]:
-        image, now = self._metadata.image, self._clock.monotonic()
+        rules, now = Rules(self._metadata.image, self._id, self._config.broker_configs), self._clock.monotonic()
         wanted = {}
         for log in self._logs:
-            topic = image.topics.get(log.topic)
-            if topic is None or topic.internal or log.closing or log.uid in self._rewriter.halted.uids:
+            topic = rules.of(log.topic)
+            if topic is None or not topic.by_key or log.closing or log.uid in self._rewriter.halted.uids:
                 continue
-            rules = keeping(topic, image, self._id, self._config.broker_configs)
-            if rules.by_key and log.committed_end > log.log_start and self._not_before.get(log.uid, 0.0) <= now:
-                wanted[log.uid] = (log, rules)
+            if log.committed_end > log.log_start and self._not_before.get(log.uid, 0.0) <= now:
+                wanted[log.uid] = (log, topic)
         if not wanted:
             return []
         points = await self._metadata.read(lambda tx: compactions.clean_points(tx, list(wanted)))
         self._stats.dirtiest_ratio = 0.0
         found = []
-        for uid, (log, rules) in wanted.items():
+        for uid, (log, topic) in wanted.items():
+            if points.get(uid, 0) >= log.committed_end:
+                continue
             rows = await self._metadata.read(lambda tx, uid=uid: commits.ranges(tx, uid))  # type: ignore[misc]
-            due = self._judge(log, rules, rows, max(points.get(uid, 0), log.log_start))
+            due = self._judge(log, topic, rows, max(points.get(uid, 0), log.log_start))
             found += [due] if due is not None else []
         return found
 

@@ -55,7 +55,7 @@ class LogsConfig:
     """Between merges of small objects of single partitions."""
     compact_round_bytes: int = 1024 * MIB
     """Read at most in one round; what is left makes the next one come soon."""
-    compact_object_bytes: int = 64 * MIB
+    compact_object_bytes: int = 32 * MIB
     """Of a compacted object at most: that much is held in memory, twice while it is put together."""
     compact_own_bytes: int = 4 * MIB
     """A partition with less in the shared objects at hand is shared again."""

@@ -52,6 +52,22 @@ def keeping(topic: Topic, image: Image, broker_id: int, static: Mapping[str, str
     )
 
 
+class Rules:
+    """`keeping` once per topic, not once per partition; for one round."""
+
+    def __init__(self, image: Image, broker_id: int, static: Mapping[str, str]) -> None:
+        self._image, self._id, self._static = image, broker_id, static
+        self._known: dict[str, Keeping | None] = {}
+
+    def of(self, name: str) -> Keeping | None:
+        """None for a topic that is internal, or gone."""
+        if name not in self._known:
+            topic = self._image.topics.get(name)
+            served = topic is not None and not topic.internal
+            self._known[name] = keeping(topic, self._image, self._id, self._static) if topic and served else None
+        return self._known[name]
+
+
 class WallWatch:
     """Whether anything may be deleted on the word of the wall clock: not within an hour of a step of more than a minute
     (law 11).
