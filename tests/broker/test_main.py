@@ -129,6 +129,22 @@ def test_a_directory_that_is_a_file_is_said(broker, tmp_path):
     assert "give a directory you may write" in one_line(running)
 
 
+def test_a_metadata_server_that_is_away_is_said_without_its_password(broker, tmp_path):
+    running = broker(*ANY_PORT, "--metadata", f"postgresql://u:secret@/db?host={tmp_path}")
+    assert running.wait() == 1
+    line = one_line(running)
+    assert f"--metadata postgresql://u:***@/db?host={tmp_path}: " in line
+    assert "check the address" in line
+    assert "secret" not in line
+
+
+def test_a_broker_serves_on_postgresql(broker, postgres):
+    running = broker(*ANY_PORT, "--metadata", postgres)
+    assert get(f"{running.ready()['http']}/readyz") == (200, "ready\n")
+    assert running.end() == 0
+    assert "Traceback" not in running.said()
+
+
 def test_a_metadata_file_that_is_none_is_said(broker, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "metadata.db").write_bytes(b"this is no database" * 100)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -189,3 +190,11 @@ async def test_others_are_nudged_as_soon_as_something_changed(new_store: Any) ->
     assert "t" in (await watching.refresh()).topics
     await watching.close()
     await acting.close()
+
+
+async def test_a_missing_driver_is_said_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("broker.metadata.postgres", "broker.metadata.pgsession"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(MetadataUnavailable, match=r"pip install 'streampilot\[postgres\]'"):
+        await opened("postgresql://u@h/db")
