@@ -8,7 +8,7 @@
            | sequence u64 | epoch u64, and then, where the writer bounds itself: reach u64 | crc32c of it u32
     block: magic "SPWB" | crc32c of the rest of header and payload u32 | ring id 16 | epoch u64 | sequence u64
            | position u64 | payload bytes u32 | entries u32, then the payload, then zeros to a multiple of 4096
-    entry: partition uid u64 | leader epoch u32 | base offset u64 | end offset u64 | bytes u32, then record batches
+    entry: entries.py
 
 `position` counts bytes since the ring was made and never repeats; where it lies in the file is position modulo
 capacity. A block of an older lap has another position, so it is never taken for new. All numbers are big-endian.
@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 from crc32c import crc32c
 
-from broker.wal.base import Entry, WalError
+from broker.wal.base import Entry
+from broker.wal.entries import ENTRY_BYTES, Bytes, pieces_of, read_entries
 
 ALIGN = 4096
 """A sector and page: a later block never rewrites bytes of an earlier one that is already durable."""
@@ -34,9 +35,7 @@ _REACH = struct.Struct(">QI")
 _CRC = struct.Struct(">I")
 BLOCK_MAGIC = b"SPWB"
 _BLOCK = struct.Struct(">16sQQQII")
-_ENTRY = struct.Struct(">QIQQI")
 BLOCK_BYTES = 4 + 4 + _BLOCK.size
-ENTRY_BYTES = _ENTRY.size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,16 +102,9 @@ class Block:
         return self.position + aligned(BLOCK_BYTES + len(self.payload))
 
 
-Bytes = bytes | bytearray | memoryview
-
-
 def pack_block(ring_id: bytes, epoch: int, sequence: int, position: int, entries: Sequence[Entry]) -> list[Bytes]:
     """The pieces of one block, padded, for one gathering write; records are not copied."""
-    pieces: list[Bytes] = [b""]
-    for entry in entries:
-        size = len(entry.records)
-        pieces.append(_ENTRY.pack(entry.uid, entry.epoch, entry.base_offset, entry.end_offset, size))
-        pieces.append(entry.records)
+    pieces: list[Bytes] = [b"", *pieces_of(entries)]
     payload_bytes = sum(map(len, pieces))
     body = _BLOCK.pack(ring_id, epoch, sequence, position, payload_bytes, len(entries))
     crc = crc32c(body)
@@ -145,14 +137,5 @@ def unpack_block(data: bytes) -> Block | None:
 
 
 def entries_of(block: Block) -> Iterator[Entry]:
-    """WalError when the entries do not fill the payload: the checksum held, so that is a writer's fault, not the
-    disk's.
-    """
-    at = 0
-    for _ in range(block.count):
-        uid, epoch, base, end, size = _ENTRY.unpack_from(block.payload, at)
-        at += ENTRY_BYTES
-        yield Entry(uid=uid, epoch=epoch, base_offset=base, end_offset=end, records=block.payload[at : at + size])
-        at += size
-    if at != len(block.payload):
-        raise WalError(f"block {block.sequence} at {block.position}: entries end at {at} of {len(block.payload)}")
+    """WalError when the entries do not fill the payload."""
+    return read_entries(block.payload, block.count, f"block {block.sequence} at {block.position}")
