@@ -40,6 +40,11 @@ def final(error: Exception, key: str) -> Exception | None:
     return None
 
 
+def first_line(error: BaseException) -> str:
+    """What it says, in one line: `obstore` shows whole structures after the first."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def status_of(error: Exception | None) -> str:
     """The meter's word for how a request ended."""
     return {Missing: "missing", Exists: "exists"}.get(type(error), "error") if error else "error"

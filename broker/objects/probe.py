@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from broker.objects.backend import PART_BYTES
-from broker.objects.faults import BadStore, Exists, Missing, StoreUnavailable
+from broker.objects.faults import BadStore, Exists, Missing, StoreUnavailable, first_line
 from broker.objects.store import MULTIPART_BYTES, ObjectStore
 
 MARKER = "probe/passed"
@@ -59,7 +59,7 @@ async def _try(store: ObjectStore, what: str, step: Step, room: str) -> None:
     except (BadStore, StoreUnavailable):
         raise
     except Exception as error:
-        raise BadStore(f"{store.url} cannot {what}: {error}; {hint}") from error
+        raise BadStore(f"{store.url} cannot {what}: {first_line(error)}; {hint}") from error
     if not done:
         raise BadStore(f"{store.url} does not {what} as it should; {hint}")
 

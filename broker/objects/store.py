@@ -4,7 +4,8 @@
 2. `put` with `create=True` fails with Exists when the key is there, on every kind; nothing rests on e-tags. Exists may
    also stand for an earlier try of the same call whose answer was lost: who needs to know reads the object back.
 3. Nothing waits for ever: a try has a time of its own, by its size, and an operation has a deadline over all its tries,
-   which wait in between with full jitter.
+   which wait in between with full jitter. A try that took too long gets twice the time the next time: a slow line is
+   not an absent store.
 4. An answer that is shorter than asked for, or that `check` refuses, is a failed try.
 5. A list may be stale: it finds work, and never proves that something is safe.
 """
@@ -20,7 +21,7 @@ from typing import Protocol, TypeVar
 from broker.clock import Clock
 from broker.objects.backend import PART_BYTES, Backend, Listed, ObstoreBackend
 from broker.objects.budget import Bandwidth, Priority
-from broker.objects.faults import BadStore, Damaged, Exists, Missing, StoreUnavailable, final, status_of
+from broker.objects.faults import BadStore, Damaged, Exists, Missing, StoreUnavailable, final, first_line, status_of
 from broker.objects.meter import Meter
 
 __all__ = [
@@ -44,7 +45,10 @@ FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 2.0
 DEADLINE_S = 30.0
 """For an operation of a small object, all tries together; large ones get their own time on top."""
-SLOWEST_BYTES_PER_S = 4 * 1024 * 1024
+SLOWEST_BYTES_PER_S = 2 * 1024 * 1024
+"""What a first try has to do at least."""
+PATIENCE = 8
+"""The deadline of a large operation, in first tries."""
 MULTIPART_BYTES = 16 * 1024 * 1024
 """From this size on an object goes up in parts."""
 PAGE_KEYS = 1000
@@ -176,7 +180,7 @@ class ObjectStore:
     async def _do(self, request: _Request, work: Callable[[], Awaitable[Result]]) -> Result:
         begun = self._clock.monotonic()
         try_s = self._backend.patience_s + (request.sent + request.expected) / SLOWEST_BYTES_PER_S
-        deadline = begun + max(DEADLINE_S, 2 * try_s)
+        deadline = begun + max(DEADLINE_S, PATIENCE * try_s - PATIENCE * self._backend.patience_s)
         for attempt in range(TRIES):
             await self.bandwidth.take(self._priority, request.sent + request.expected)
             tried = self._clock.monotonic()
@@ -188,6 +192,7 @@ class ObjectStore:
                 self.meter.count(request.operation, status_of(known), self._clock.monotonic() - tried, request.requests)
                 if known is not None:
                     raise known from error
+                try_s *= 2 if isinstance(error, TimeoutError) else 1
                 wait_s = self._rng.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt))
                 tries = TRIES_OF_DAMAGED if isinstance(error, Damaged) else TRIES
                 if attempt + 1 >= tries or self._clock.monotonic() + wait_s > deadline:
@@ -203,5 +208,5 @@ class ObjectStore:
     def _given_up(self, request: _Request, tries: int, try_s: float, error: Exception) -> Exception:
         if isinstance(error, Damaged):
             return error
-        why = f"no answer within {try_s:g} s" if isinstance(error, TimeoutError) else str(error)
+        why = f"no answer within {try_s:g} s" if isinstance(error, TimeoutError) else first_line(error)
         return StoreUnavailable(f"{request.operation} {request.key} at {self.url} failed {tries} times: {why}")

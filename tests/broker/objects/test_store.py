@@ -169,6 +169,21 @@ async def test_a_request_that_is_never_answered_is_given_up_and_asked_again() ->
         assert await store.get_range("k", 0, 3) == b"012"
 
 
+class Slow(Faulty):
+    """Takes its time, the same for every try."""
+
+    async def put(self, key: str, data: bytes, *, create: bool) -> None:
+        await asyncio.sleep(0.12)
+        await super().put(key, data, create=create)
+
+
+async def test_a_slow_line_gets_more_time_and_is_not_taken_for_an_absent_store() -> None:
+    store = ObjectStore("memory://", Slow(), NoWaiting(), random.Random(1))
+    await store.put("k", b"abc")
+    assert store.meter.requests["put", "error"] == 2, "0.05 s and 0.1 s were too little"
+    assert await store.get("k") == b"abc"
+
+
 class Winding(NoWaiting):
     """Each sleep moves the hand by what was asked; nobody waits."""
 
