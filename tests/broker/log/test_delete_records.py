@@ -16,6 +16,13 @@ from tests.broker.api.conftest import Broker, Wire, broker, wire
 __all__ = ["broker", "wire"]
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def cluster(cluster: Any, request: pytest.FixtureRequest, new_store: Any) -> Any:
+    """On each kind of metadata store."""
+    cluster.metadata_url = await new_store(request.param)
+    return cluster
+
+
 async def two_ranges(cluster: Any, make_batch: Any) -> Any:
     logs = await cluster.start(0)
     await cluster.metadata().create_topic("t", partitions=1)
