@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SEED ?= 1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients kill lose-everything powerloss upgrade bench screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients kill lose-everything powerloss upgrade chaos plants bench screens docs lock clean
 
 help: ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,12 @@ powerloss: $(STAMP) ## power cuts: what was not synced is dropped or torn (POINT
 
 upgrade: $(STAMP) ## a cluster of the previous release becomes this one under load, and one step back
 	@$(BIN)/python -m tests.upgrade.rolling
+
+chaos: $(STAMP) ## three brokers under every fault, in four cells (ROUNDS= SECONDS_EACH= SEED= CELL=)
+	@$(BIN)/python -m tests.chaos.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS_EACH),--seconds-each $(SECONDS_EACH)) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED)) $(addprefix --cell ,$(CELL))
+
+plants: $(STAMP) ## plant nine bugs in the broker: the chaos checker must find each
+	@$(BIN)/python -m tests.chaos.plants
 
 bench: $(STAMP) ## speed, side by side (see docs/benchmarks.md)
 	@$(BIN)/python -m tests.bench

@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from broker.clock import SystemClock
 from broker.log.reader import object_key
 from broker.metadata import Metadata
+from broker.metadata.database import Tx
 from broker.objects import open_store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from broker.metadata.database import Tx
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +31,13 @@ def audit(metadata_url: str, objects_url: str, environment: Mapping[str, str]) -
     """What is there now; orphans may just not be collected yet."""
     with _standing_in(environment):
         return asyncio.run(_audit(metadata_url, objects_url))
+
+
+def keys(objects_url: str, environment: Mapping[str, str]) -> set[str]:
+    """Of all objects that are there now."""
+    with _standing_in(environment):
+        store = open_store(objects_url, clock=SystemClock(), rng=random.Random())
+        return {key for key, _ in asyncio.run(store.list("objects/"))}
 
 
 async def _audit(metadata_url: str, objects_url: str) -> Audit:

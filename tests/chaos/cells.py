@@ -52,6 +52,7 @@ class Ground:
 
     def __init__(self, cell: Cell, directory: Path, seed: int) -> None:
         self.cell, self.directory = cell, directory
+        directory.mkdir(parents=True, exist_ok=True)
         self.postgres = Postgres(directory / "postgres") if cell.postgres else None
         self.s3 = S3() if cell.s3 else None
         self.proxy = FaultyStore(self.s3.port, seed) if self.s3 is not None else None
@@ -94,7 +95,7 @@ class Cluster(Brokers):
         command = [
             *(sys.executable, "-m", "tests.chaos.launch", "--id", str(broker), "--cluster", self._name),
             *("--dir", str(directory), "--listeners", f"PLAINTEXT://127.0.0.1:{self.ports[broker]}"),
-            *("--http", "127.0.0.1:0", "--zone", "abc"[broker % 3], "--no-bill"),
+            *("--http", "127.0.0.1:0", "--zone", "abc"[broker % 3], "--no-bill", "--exit-with-parent"),
             *("--metadata", self.ground.metadata_url, "--objects", self.ground.objects_url(), "--wal", wal),
             *self._flags,
         ]

@@ -90,9 +90,9 @@ def storm(rng: random.Random) -> Weather:
         Weather(ambiguous=rng.uniform(0.1, 0.5)),
         Weather(ambiguous=rng.uniform(0.1, 0.4), conflicted=0.2),
         Weather(refused=rng.uniform(0.2, 0.9)),
-        Weather(truncated=rng.uniform(0.2, 0.6), stale_s=4.0),
+        Weather(truncated=rng.uniform(0.2, 0.6), stale_s=15.0),
         Weather(delayed=0.8, delay_s=rng.uniform(0.2, 2.0)),
         Weather(black_hole=True),
-        Weather(refused=0.1, ambiguous=0.1, conflicted=0.1, truncated=0.1, stale_s=3.0, delayed=0.2),
+        Weather(refused=0.1, ambiguous=0.1, conflicted=0.1, truncated=0.1, stale_s=10.0, delayed=0.2),
     )
     return rng.choice(kinds)

@@ -32,7 +32,7 @@ IN_FLIGHT_S = 1.0
 ZOMBIE_ENDS_S = 12.0
 DRAIN_S = 25.0
 START_TRIES_S = 60.0
-TOUCHED_S = 20.0
+TOUCHED_S = 6.0
 """A broker that ends this soon after a fault of its own ended because of it."""
 FREE_WAIT_S = 15.0
 DECLARED = re.compile(r"broker (\d+) is dead")

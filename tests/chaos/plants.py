@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -70,7 +71,7 @@ HUNTS = {
     "lease-only fence": Hunt(shows=LOST, profile=ZOMBIES, metadata_ms=100),
     "commit before upload": Hunt(shows=frozenset({"missing object"})),
     "fence at LIST-max": Hunt(
-        shows=LOST, cell="pg-s3-object", profile=replace(KILLS, always=Weather(stale_s=3.0, delayed=0.3, delay_s=0.2))
+        shows=LOST, cell="pg-s3-object", profile=replace(KILLS, always=Weather(stale_s=15.0, delayed=0.3, delay_s=0.2))
     ),
     "fence deleted": Hunt(shows=LOST, cell="sqlite-file-object", profile=ZOMBIES, metadata_ms=200),
     "high watermark early": Hunt(shows=LOST, before_sync_ms=40),
@@ -112,6 +113,7 @@ def hunt_down(name: str, first_seed: int) -> bool:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="*", help=f"of: {', '.join(PLANTS)}")
     parser.add_argument("--seed", type=int, default=1)

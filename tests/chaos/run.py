@@ -16,6 +16,7 @@ import argparse
 import random
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -33,6 +34,7 @@ from tests.chaos.faults import Profile, schedule
 from tests.chaos.history import Anomalies
 from tests.chaos.injector import Injector
 from tests.chaos.launch import Manner
+from tests.chaos.scenarios import run_scenarios
 from tests.chaos.workload import PARTITIONS, TOPICS, Workload, wait_until
 from tests.faults.brokers import DidNotStart
 
@@ -224,11 +226,13 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds-each", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None, help="repeats a run; random when left out")
     parser.add_argument("--cell", choices=sorted(CELLS), action="append", help="only this one; repeatable")
+    parser.add_argument("--no-scenarios", action="store_true", help="only the rounds")
     parser.add_argument("--keep", action="store_true", help="leave the directory for a look")
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1 << 31)
@@ -238,6 +242,8 @@ def main() -> int:
         print(f"{name}: seed {seed}, {given.rounds} rounds of {given.seconds_each:g} s, {directory}", flush=True)
         plan = Plan(cell=CELLS[name], rounds=given.rounds, seconds_each=given.seconds_each, seed=seed)
         outcomes.append(run_cell(plan, directory))
+        if not given.no_scenarios:
+            run_scenarios(name, directory / "scenarios", outcomes[-1].anomalies)
         if outcomes[-1].clean and not given.keep:
             shutil.rmtree(directory, ignore_errors=True)
     used = resource.getrusage(resource.RUSAGE_SELF)
