@@ -78,12 +78,14 @@ REQUEST_BYTES = 64 * MIB
 UPLOAD_BYTES = 4 * 2 * 32 * MIB
 """Objects that are built and sent side by side: each once as built, once as sent (uploader.py)."""
 INDEX_BYTES = 16 * MIB
+RUN_BYTES = 24 * MIB
+"""Indexes kept, and blocks on their way from the store (blocks.py)."""
 
 
 def memory_bound_bytes(config: LogsConfig) -> int:
     """What a broker's resident memory stays below, by its flags (docs/config.md)."""
     pending = min(config.pending_limit_bytes, config.wal_bytes)
-    caches = max(config.tail_cache_bytes, pending) + config.block_cache_bytes + INDEX_BYTES
+    caches = max(config.tail_cache_bytes, pending) + config.block_cache_bytes + INDEX_BYTES + RUN_BYTES
     compaction = 2 * config.compact_object_bytes
     slots = 0 if config.wal_url.startswith("file://") else pending  # an object WAL packs what it sends
     return BASE_BYTES + REQUEST_BYTES + UPLOAD_BYTES + caches + compaction + slots
