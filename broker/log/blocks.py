@@ -1,9 +1,9 @@
 """Blocks and indexes of objects in memory, for readers that are behind the tail.
 
 Neighbouring blocks come in one GET (a run), and everybody who wants one of them shares it. A reader that goes on finds
-the next runs asked for already: `ahead` asks without waiting. Three bounds (law 12): the bytes that are kept, the GETs
-that are under way ahead of readers, and the bytes that were fetched ahead and not wanted yet (half of the cache): past
-these nobody reads ahead, since it would only push out what the next reader is about to want.
+the next runs asked for already: `ahead` asks without waiting. Bounds (law 12): the bytes that are kept, the GETs that
+are under way, those of them that are ahead of readers, and the bytes that were fetched ahead and not wanted yet (half of
+the cache): past these nobody reads ahead, since it would only push out what the next reader is about to want.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from broker.objects.store import ObjectStore
 RUN_BYTES = MIB
 """A GET asks for at least this much of neighbouring blocks, when the partition has them."""
 RUNS_AHEAD = 8
+RUNS_UNDER_WAY = 16
 INDEX_GUESS_BYTES = 64 * 1024
 """The end of an object that is asked for first: its whole index, unless it has many hundreds of blocks."""
 INDEX_CACHE_BYTES = 16 * MIB
@@ -53,6 +54,7 @@ class Blocks:
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._coming: dict[Key, asyncio.Task[dict[Key, bytes]]] = {}
         self._ahead: set[asyncio.Task[dict[Key, bytes]]] = set()
+        self._places = asyncio.Semaphore(RUNS_UNDER_WAY)
         self._unwanted_bytes = 0
         self._coming_ahead_bytes = 0
 
@@ -159,7 +161,8 @@ class Blocks:
                 check_block(block, view[block.position - start : block.position - start + block.size_bytes])
 
         length = run[-1].position + run[-1].size_bytes - start
-        return parts(await self._store.get_range(object_key(object_id), start, length, check=check))
+        async with self._places:
+            return parts(await self._store.get_range(object_key(object_id), start, length, check=check))
 
     # -- what is kept ------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import obstore
 import pytest
 
 from broker.clock import SystemClock
-from broker.log.blocks import RUNS_AHEAD, Blocks, Indexes, object_key
+from broker.log.blocks import RUNS_AHEAD, RUNS_UNDER_WAY, Blocks, Indexes, object_key
 from broker.log.config import MIB, CacheStats
 from broker.objects.faults import Damaged
 from broker.objects.layout import BLOCK_BYTES, BlockEntry, ObjectBuilder, Piece
@@ -143,6 +143,17 @@ async def test_reading_ahead_is_bounded_by_requests_and_by_half_of_the_cache() -
     assert small.stats.held_bytes <= 4 * MIB
     many.backend.open.set()
     await settled(many)
+
+
+async def test_a_crowd_of_readers_has_a_bounded_number_of_gets_under_way() -> None:
+    shelf = Shelf(Watched(), 400)
+    entries = await shelf.entries()
+    shelf.backend.open.clear()
+    readers = [asyncio.ensure_future(shelf.blocks.get(1, entries, number)) for number in range(0, 400, 8)]
+    await asyncio.sleep(0.01)
+    assert len(shelf.backend.asked) == RUNS_UNDER_WAY
+    shelf.backend.open.set()
+    assert [data[0] for data in await asyncio.gather(*readers)] == [number % 256 for number in range(0, 400, 8)]
 
 
 async def test_the_cache_keeps_to_its_limit_and_counts_what_was_fetched_for_nothing() -> None:
