@@ -18,12 +18,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from broker.api import k00_produce, k18_api_versions
+from broker.api.answers import first_error, framed
 from broker.api.context import ConnectionInfo, Context, Settings
 from broker.api.outcome import first_error
 from broker.api.registry import Api, Chunks, HangUp, find
 from broker.clock import Clock
 from broker.errors import KafkaError, MalformedFrame, code_of, name_of
-from broker.wire.cursor import I32, Cursor
+from broker.wire.cursor import Cursor
 from broker.wire.frames import FrameReader
 from broker.wire.headers import RequestHeader, read_request_header, response_header
 
@@ -402,15 +403,6 @@ class _Peers:
         if was_full and not self.full:
             for connection in tuple(self.connections):
                 asyncio.get_running_loop().call_soon(connection.go_on)
-
-
-def framed(header: bytes, body: Chunks) -> Chunks:
-    """A whole answer: length, header, body. Small pieces at the front are joined, so that one packet carries them."""
-    size = len(header) + sum(len(chunk) for chunk in body)
-    front = bytearray(I32.pack(size) + header)
-    if body:
-        front += body[0]
-    return [front, *body[1:]]
 
 
 def no_delay(transport: asyncio.BaseTransport) -> None:
