@@ -2,8 +2,8 @@
 
 Neighbouring blocks come in one GET (a run), and everybody who wants one of them shares it. A reader that goes on finds
 the next runs asked for already: `ahead` asks without waiting. Bounds (law 12): the bytes that are kept, the GETs that
-are under way, those of them that are ahead of readers, and the bytes that were fetched ahead and not wanted yet (half of
-the cache): past these nobody reads ahead, since it would only push out what the next reader is about to want.
+are under way, those of them that are ahead of readers, and the bytes that were fetched ahead and not wanted yet (half
+of the cache): past these nobody reads ahead, since it would only push out what the next reader is about to want.
 """
 
 from __future__ import annotations
