@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from broker.api import k00_produce, k18_api_versions
-from broker.api.answers import first_error, framed
+from broker.api.answers import framed
 from broker.api.context import ConnectionInfo, Context, Settings
 from broker.api.outcome import first_error
 from broker.api.registry import Api, Chunks, HangUp, find

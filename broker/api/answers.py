@@ -1,4 +1,4 @@
-"""Any answer as the server needs it: framed for the wire, and the error code that tells how the request went."""
+"""Any answer as the wire has it."""
 
 from __future__ import annotations
 
