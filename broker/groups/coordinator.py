@@ -106,7 +106,7 @@ class GroupCoordinator:
             if not entry.stored:
                 group.must_store()
 
-        await self._shards.step(shard, entry, check)
+        await self._shards.glance(shard, entry, check)
         if offsets:
             async with retriable():
                 await self._metadata.commit_offsets(request.group_id, offsets, coordinator=shard.coordinator)

@@ -53,6 +53,11 @@ class Group:
         self._answers, self._store = [], False
         return effects
 
+    @property
+    def has_effects(self) -> bool:
+        """Whether the steps since the last `take` ask for anything."""
+        return self._store or bool(self._answers)
+
     def view(self) -> GroupView:
         """The group as others see it. Subscriptions and the protocol show once a generation has chosen one."""
         chosen = self.protocol if self.state is GroupState.STABLE else None

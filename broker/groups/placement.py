@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _INT_MIN = -(2**31)
 
 
@@ -14,6 +16,7 @@ def java_hash(text: str) -> int:
     return value - 2**32 if value >= 2**31 else value
 
 
+@lru_cache(10_000)
 def partition_of(group_id: str, partitions: int) -> int:
     """The group's partition. Kafka's `Utils.abs` maps the smallest integer, which has no absolute value, to 0."""
     value = java_hash(group_id)

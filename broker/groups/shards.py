@@ -130,6 +130,19 @@ class Shards:
         """One step, in a task of its own: a client that hangs up must not leave a step half stored."""
         return await asyncio.shield(self._spawn(self._locked_step(shard, entry, act)))
 
+    async def glance(self, shard: Shard, entry: Entry, act: Callable[[Group, float], None]) -> None:
+        """A step that leaves what is stored as it is, such as a commit's check: at once where nobody is under way."""
+        if not entry.stored or entry.lock.locked():
+            await self.step(shard, entry, act)
+            return
+        self._check_current(shard, entry)
+        try:
+            act(entry.group, self._clock.monotonic())
+        finally:
+            entry.reschedule()
+            if entry.group.has_effects:
+                await self.step(shard, entry, lambda group, now: None)
+
     async def park(
         self, shard: Shard, entry: Entry, act: Callable[[Group, float, int], None]
     ) -> JoinAnswer | SyncAnswer:
@@ -145,14 +158,17 @@ class Shards:
 
     async def _locked_step(self, shard: Shard, entry: Entry, act: Callable[[Group, float], T]) -> T:
         async with entry.lock:
-            if shard.closed:
-                raise NotCoordinator(f"group {entry.group.group_id} has another coordinator: ask FindCoordinator")
-            if shard.groups.get(entry.group.group_id) is not entry:
-                raise CoordinatorLoadInProgress(f"group {entry.group.group_id} was forgotten just now: ask again")
+            self._check_current(shard, entry)
             try:
                 return act(entry.group, self._clock.monotonic())
             finally:
                 await self._settle(shard, entry)
+
+    def _check_current(self, shard: Shard, entry: Entry) -> None:
+        if shard.closed:
+            raise NotCoordinator(f"group {entry.group.group_id} has another coordinator: ask FindCoordinator")
+        if shard.groups.get(entry.group.group_id) is not entry:
+            raise CoordinatorLoadInProgress(f"group {entry.group.group_id} was forgotten just now: ask again")
 
     async def _settle(self, shard: Shard, entry: Entry) -> None:
         """Law 1: store, then answer."""
