@@ -104,8 +104,9 @@ class Membership:
         return controller is None or not controller.alive or controller.id in gone
 
     def _gone(self, image: Image) -> dict[int, str]:
-        """Live brokers that are over, and how that is known."""
+        """Live brokers that are over, and how that is known. The controller is judged first: no one else may bury."""
         others = [broker for broker in image.alive() if broker.id != self._id]
+        others.sort(key=lambda broker: broker.id != image.controller)
         gone = {broker.id: "its WAL lock is free" for broker in others if self._let_go(broker)}
         now = self._clock.monotonic()
         for broker_id in self._liveness.silent([b.id for b in others], now):

@@ -119,9 +119,13 @@ async def test_the_sweeper_leaves_the_fences_and_no_slot_that_nobody_needs(objec
     assert live[0].startswith("wal/1/")
 
 
-async def test_brokers_with_new_ids_recover_what_all_the_old_ones_left(objects: Any, make_batch: Any) -> None:
-    for broker in (0, 1):
+@pytest.mark.parametrize("controller", [0, 1])
+async def test_brokers_with_new_ids_recover_what_all_the_old_ones_left(
+    objects: Any, make_batch: Any, controller: int
+) -> None:
+    for broker in (controller, 1 - controller):
         await objects.start(broker)
+        await until(lambda: any("is the controller now" in line for line in objects.said))
     await objects.metadata(0).create_topic("t", partitions=2, assignments={0: [0], 1: [1]})
     for index in (0, 1):
         for _ in range(3):
