@@ -282,7 +282,7 @@ def _wal_url(text: str | None, default: str) -> str:
         try:
             directory_of(text)
         except WalError as error:
-            raise ValueError(f"--wal {text}: {error}") from error
+            raise ValueError(f"--wal{str(error).removeprefix('WAL')}") from error
     return _url("--wal", text, ("file", "s3", "objects"), default)
 
 
