@@ -45,12 +45,15 @@ class Membership:
         self.controller_epoch: int | None = None
         """None while another broker is the controller."""
         self._orphans_since: float | None = None
+        self._beat_asked: float | None = None
+        """When the heartbeat under way was handed to the store."""
 
     async def beat(self) -> None:
         """The heartbeat, until cancelled. A broker that was declared dead must exit: its partitions are or will be
         elsewhere.
         """
         while True:
+            self._beat_asked = self._clock.monotonic()
             try:
                 await self._metadata.write(lambda tx: members.heartbeat(tx, self._id, self._epoch))
             except StaleBrokerEpoch as error:
@@ -59,6 +62,7 @@ class Membership:
             except MetadataUnavailable as error:
                 self._liveness.restart()
                 self._say(f"heartbeat not written, trying again: {error}")
+            self._beat_asked = None
             await self._clock.sleep(self._config.heartbeat_s)
 
     async def watch(self) -> None:
@@ -68,7 +72,7 @@ class Membership:
             try:
                 image = await self._metadata.refresh()
                 away = False
-                self._liveness.observe(self._metadata.beats, self._clock.monotonic())
+                self._observe(self._clock.monotonic())
                 await self._duties(image)
             except MetadataUnavailable as error:
                 if not away:
@@ -80,6 +84,13 @@ class Membership:
             except KafkaError as error:
                 self._say(f"controller duty failed, trying again: {error}")
             await self._metadata.nudged(self._config.poll_s)
+
+    def _observe(self, now: float) -> None:
+        """While this broker's own heartbeat waits for the store, others' may well wait behind it."""
+        if self._beat_asked is not None and now - self._beat_asked > self._config.heartbeat_s:
+            self._liveness.restart()
+        else:
+            self._liveness.observe(self._metadata.beats, now)
 
     async def _duties(self, image: Image) -> None:
         if self._id not in image.brokers or image.brokers[self._id].epoch != self._epoch:

@@ -4,10 +4,12 @@
 
 import asyncio
 import os
+import time
 from typing import Any
 
 import pytest
 
+from broker.clock import SystemClock
 from broker.errors import (
     DuplicateResource,
     EligibleLeadersNotAvailable,
@@ -15,7 +17,7 @@ from broker.errors import (
     NotLeaderOrFollower,
     UnknownTopicOrPartition,
 )
-from broker.metadata import NOBODY, Registration, commits, members, moves
+from broker.metadata import NOBODY, Metadata, Registration, commits, members, moves
 from broker.metadata.rows import Extent
 from broker.telemetry.cluster import placement, write_cluster
 from broker.telemetry.exposition import Page
@@ -443,3 +445,16 @@ async def test_a_handover_that_is_asked_again_knows_that_its_ranges_are_closed(c
     await metadata.reassign("t", 0, [1])
     await cluster.log(1)
     assert await metadata.write(lambda tx: commits.hand_over(tx, {log.uid: (log.epoch, 0)}, owner)) == {log.uid}
+
+
+async def test_nobody_is_declared_dead_because_all_heartbeats_wait_for_the_store(cluster: Any) -> None:
+    for broker in (0, 1):
+        await cluster.start(broker, running_session_s=0.6)
+    holder = await Metadata.open(cluster.metadata_url, clock=SystemClock(), entropy=os.urandom)
+    for _ in range(2):
+        await holder.write(lambda tx: time.sleep(1.0))
+        await asyncio.sleep(0.1)
+    await holder.close()
+    image = await cluster.metadata(0).refresh()
+    assert {b.id: b.alive for b in image.brokers.values()} == {0: True, 1: True}
+    assert not [line for line in cluster.said if "is dead" in line]
