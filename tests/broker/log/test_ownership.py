@@ -259,7 +259,7 @@ async def test_brokers_that_leave_at_the_same_moment_leave_nothing_behind(cluste
         await (await cluster.log(broker, broker)).append(make_batch(), acks=-1)
     await asyncio.gather(*(cluster.stop(broker) for broker in range(3)))
     for broker in range(3):
-        await cluster.start(broker)
+        await cluster.start(broker, orphan_s=60.0)
     for broker in range(3):
         assert (await cluster.log(broker, broker)).log_end == 1
     open_ranges = await cluster.metadata(0).read(
