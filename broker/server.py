@@ -23,6 +23,7 @@ from broker.api.context import ConnectionInfo, Context, Settings
 from broker.api.outcome import first_error
 from broker.api.registry import Api, Chunks, HangUp, find
 from broker.clock import Clock
+from broker.crowd import Crowd
 from broker.errors import KafkaError, MalformedFrame, code_of, name_of
 from broker.wire.cursor import Cursor
 from broker.wire.frames import FrameReader
@@ -34,8 +35,6 @@ _SWEEP_SECONDS = 5.0
 _STOP_SECONDS = 2.0
 _MAX_IN_FLIGHT = 64
 """Requests of one connection at the same time; librdkafka sends as many as it likes."""
-_MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
-"""Request bytes of all connections together; part of the memory a broker is bound to (log/config.py)."""
 _WRITE_HIGH_BYTES = 1024 * 1024
 _FRAME_SECONDS = 30.0
 _SLOWEST_BYTES_PER_S = 16 * 1024
@@ -55,7 +54,7 @@ class Server:
         self._settings = settings
         self._clock = clock
         self._listeners: list[asyncio.Server] = []
-        self._peers = _Peers()
+        self._peers: Crowd[Connection] = Crowd()
         self._sweeper: asyncio.Task[None] | None = None
 
     async def listen(self, listener: str, host: str, port: int) -> tuple[str, int]:
@@ -116,7 +115,9 @@ class _Slot:
 class Connection(asyncio.BufferedProtocol):
     """One client's socket."""
 
-    def __init__(self, listener: str, connect: Connect, settings: Settings, clock: Clock, peers: _Peers) -> None:
+    def __init__(
+        self, listener: str, connect: Connect, settings: Settings, clock: Clock, peers: Crowd[Connection]
+    ) -> None:
         self._listener = listener
         self._connect = connect
         self._clock = clock
@@ -181,7 +182,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._writable = False
-        self._regulate()
+        self.regulate()
 
     def resume_writing(self) -> None:
         self._writable = True
@@ -202,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
             return False
         return self._writable and len(self._slots) < _MAX_IN_FLIGHT and not self._peers.full
 
-    def _regulate(self) -> None:
+    def regulate(self) -> None:
         """Reads the socket exactly while there is room for another request."""
         wanted = self._has_room() and not self._waiting and not self._peers.stopping
         if wanted == self._reading or self._transport.is_closing():
@@ -215,13 +216,9 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._transport.pause_reading()
 
-    def regulate(self) -> None:
-        """The bounds have changed."""
-        self._regulate()
-
     def stop_reading(self) -> None:
         self._waiting.clear()
-        self._regulate()
+        self.regulate()
 
     def close_if_idle(self, now: float) -> None:
         """Hangs up when a frame is slower than `_SLOWEST_BYTES_PER_S`, or nothing was asked for `idle_seconds`."""
@@ -253,7 +250,7 @@ class Connection(asyncio.BufferedProtocol):
             if not self._is_loaded(self._waiting[0]):
                 break
             self._begin(self._waiting.popleft())
-        self._regulate()
+        self.regulate()
 
     def _go_on_later(self) -> None:
         """In the next pass of the loop: others had their requests too."""
@@ -391,39 +388,6 @@ def _asked(frame: memoryview) -> tuple[Api | None, int]:
         return None, -1
     key, version = _KEY_AND_VERSION.unpack_from(frame)
     return find(key), version
-
-
-class _Peers:
-    """What the connections of one server share: who they are, and how many request bytes they hold together."""
-
-    def __init__(self) -> None:
-        self.connections: set[Connection] = set()
-        self.stopping = False
-        self.held = False
-        """Whether those who produce have to wait."""
-        self._bytes = 0
-
-    @property
-    def full(self) -> bool:
-        return self._bytes >= _MAX_IN_FLIGHT_BYTES
-
-    def hold(self, on: bool) -> None:
-        self.held = on
-        for connection in tuple(self.connections):
-            if on:
-                connection.regulate()
-            else:
-                asyncio.get_running_loop().call_soon(connection.go_on)
-
-    def take(self, size_bytes: int) -> None:
-        self._bytes += size_bytes
-
-    def release(self, size_bytes: int) -> None:
-        was_full = self.full
-        self._bytes -= size_bytes
-        if was_full and not self.full:
-            for connection in tuple(self.connections):
-                asyncio.get_running_loop().call_soon(connection.go_on)
 
 
 def no_delay(transport: asyncio.BaseTransport) -> None:
