@@ -34,11 +34,12 @@ Swaps = Callable[[int], list[Swap]]
 
 @dataclass(kw_only=True)
 class Halted:
-    """Partitions that are not compacted any more because an object of theirs is missing or damaged."""
+    """What is wrong in the bucket."""
 
     objects: dict[int, str] = field(default_factory=dict)
     """Object id to what is wrong with it."""
     uids: set[int] = field(default_factory=set)
+    """Partitions that are not compacted any more because an object of theirs is missing."""
 
 
 class Rewriter:
@@ -84,7 +85,7 @@ class Rewriter:
             try:
                 found.update(await self._read_object(object_id, sizes[object_id], ranges))
             except (Missing, Damaged) as error:
-                await self._suspect(object_id, str(error))
+                await self._suspect(object_id, str(error), lost=isinstance(error, Missing))
         return found
 
     async def _read_object(self, object_id: int, size: int, ranges: Sequence[Held]) -> dict[Place, list[Piece]]:
@@ -96,18 +97,21 @@ class Rewriter:
                 found[place].append(piece)
         return found
 
-    async def _suspect(self, object_id: int, why: str) -> None:
-        """Stops compacting what is in an object that is not as it should be, unless nothing points at it any more."""
+    async def _suspect(self, object_id: int, why: str, *, lost: bool) -> None:
+        """Stops compacting the partitions of an object that is lost, unless nothing points at it any more. One that is
+        damaged is left out, and tried again with the next round: the store may do better then.
+        """
         still = await self._metadata.read(lambda tx: compactions.held_in(tx, [object_id]))
         if not still:
             return
-        self.halted.uids.update(one.uid for one in still)
+        if lost:
+            self.halted.uids.update(one.uid for one in still)
         if object_id not in self.halted.objects:
             self.halted.objects[object_id] = why
             self._stats.missing_objects = len(self.halted.objects)
             self._say(
                 f"object {object_id} is not what was written ({why}): its {len({one.uid for one in still})} partitions"
-                " are not compacted any more; restore it from a copy of the bucket"
+                f" are not compacted{' any more' if lost else ' now'}; restore it from a copy of the bucket"
             )
 
     async def publish(self, parts: Sequence[tuple[int, Sequence[Piece]]], level: int, swaps: Swaps) -> set[Place]:

@@ -156,6 +156,25 @@ async def test_a_partition_with_enough_gets_an_object_of_its_own_and_those_are_m
     assert await everything(log) == before
 
 
+async def test_ranges_around_an_object_of_ones_own_may_lie_in_one_object_and_are_read_in_order(
+    cluster: Any, make_batch: Any
+) -> None:
+    logs = await several_uploads(cluster, make_batch, uploads=1, own_object_bytes=1500)
+    for count in (60, 2):
+        for log in logs:
+            await log.append(make_batch(count if log.index == 0 else 2), acks=1)
+        await logs._uploader.upload(list(logs))
+    log = await cluster.log(0)
+    before = await everything(log)
+    await logs._upkeep.compactor.compact_shared()
+    log.rewritten()
+    first, second, third = await ranges(cluster, log)
+    assert (first.object_id, first.object_id == second.object_id) == (third.object_id, False)
+    assert await everything(log) == before
+    (data,) = (await log._read_objects(first.end - 1, 10_000, True))[-1:]
+    assert offsets_of(bytes(data))[-1] < first.end
+
+
 async def test_what_retention_or_deletion_took_is_left_out_and_fails_nobody(cluster: Any, make_batch: Any) -> None:
     first, second, third = list(await several_uploads(cluster, make_batch))
     metadata = cluster.metadata()
