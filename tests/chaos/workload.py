@@ -35,6 +35,8 @@ COMMIT_S = 1.0
 GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION)
 SETTLE_S = 60.0
 """In calm weather everything is answered within this."""
+FOUND_S = 5.0
+"""The same, where an anomaly was found already: what was lost can keep clients waiting for ever."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,23 +298,27 @@ class Workload:
     def resume(self) -> None:
         self._writing.resume()
 
+    @property
+    def _patience_s(self) -> float:
+        return FOUND_S if len(self.history.anomalies) else SETTLE_S
+
     def open(self, places: Sequence[Place] = PLACES) -> int:
         return self._writing.open(places)
 
     def settle(self) -> None:
         """Stops writing, waits until all is answered, reads back what is new, and waits for the reader to be there."""
         self._writing.pause()
-        tell = self.history.anomalies.add
-        if not wait_until(lambda: self.open() == 0, SETTLE_S):
+        tell, patience_s = self.history.anomalies.add, self._patience_s
+        if not wait_until(lambda: self.open() == 0, patience_s):
             stuck = [place for place in PLACES if self.open([place])]
-            tell("no answer", f"{self.open()} records are not answered after {SETTLE_S:g} s of calm, on {stuck}")
+            tell("no answer", f"{self.open()} records are not answered after {patience_s:g} s of calm, on {stuck}")
         self.read_back(from_start=False)
         ends = {place: self.history.part(place).end for place in PLACES}
-        if not wait_until(lambda: all(self._tail.sessions[p].due >= end for p, end in ends.items()), SETTLE_S):
+        if not wait_until(lambda: all(self._tail.sessions[p].due >= end for p, end in ends.items()), patience_s):
             behind = {
                 p: (self._tail.sessions[p].due, end) for p, end in ends.items() if self._tail.sessions[p].due < end
             }
-            tell("reader stuck", f"after {SETTLE_S:g} s of calm the reader is at (is, end): {behind}")
+            tell("reader stuck", f"after {patience_s:g} s of calm the reader is at (is, end): {behind}")
 
     def read_back(self, *, from_start: bool) -> None:
         """Reads every partition to its end with a reader of its own; the ends are then known."""
@@ -342,7 +348,8 @@ class Workload:
     def _read_to(self, consumer: Consumer, sessions: Mapping[Place, Session], ends: Mapping[Place, int]) -> None:
         consumer.assign([TopicPartition(*place, one.due) for place, one in sessions.items() if one.due < ends[place]])
         left = {place for place, one in sessions.items() if one.due < ends[place]}
-        deadline = time.monotonic() + SETTLE_S
+        patience_s = self._patience_s
+        deadline = time.monotonic() + patience_s
         while left and time.monotonic() < deadline:
             messages = consumer.consume(2_000, 0.05)
             with self._lock:
@@ -350,10 +357,10 @@ class Workload:
                     if message.error() is None and message.offset() < ends[place_of(message)]:
                         sessions[place_of(message)].saw(message.offset(), code_of(message))
             if messages:
-                deadline = time.monotonic() + SETTLE_S
+                deadline = time.monotonic() + patience_s
             left = {place for place in left if sessions[place].due < ends[place]}
         if left:
-            text = f"nothing more within {SETTLE_S:g} s at (is, end):"
+            text = f"nothing more within {patience_s:g} s at (is, end):"
             self.history.anomalies.add("unreadable", f"{text} { {p: (sessions[p].due, ends[p]) for p in left} }")
 
     def end(self) -> None:
