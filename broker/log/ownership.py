@@ -132,6 +132,8 @@ class Ownership:
         finally:
             self._handing = set()
             self._due.set()
+        if not gone:
+            await self._clock.sleep(RETRY_S)
         self._stats.moves += len(gone)
         seconds = self._clock.monotonic() - begun
         for _ in gone:

@@ -42,6 +42,8 @@ WARM_BYTES = 256 * 1024
 WARM_ROUNDS = 3
 HOLD_S = 1.0
 """How long a producer's append waits for the end of a handover before it is refused."""
+HELD_PUT_S = 5.0
+"""How long the last object of a handover may take; then the handover is given up and tried again later."""
 
 Result = TypeVar("Result")
 Closing = Callable[[Tx], set[int]]
@@ -94,6 +96,8 @@ class Uploader:
         """Uids of logs that are in an upload or a handover, and when that is over."""
         self._handovers: set[asyncio.Future[bool]] = set()
         """Under way; whether what they took is committed."""
+        self._in_doubt = False
+        """Whether the last upload failed."""
 
     async def upload(self, logs: Sequence[Log], until: Checkpoint | None = None) -> None:
         """Everything durable in all logs of the broker, or what was so at a checkpoint; then the WAL forgets it, unless
@@ -135,12 +139,14 @@ class Uploader:
         return closed
 
     async def _lighten(self, logs: Sequence[Log]) -> None:
-        """Returns, without a step in between, when none of the logs is in an upload and little of them is left."""
+        """Returns, without a step in between, when none of the logs is in an upload and little of them is left. A store
+        that failed must first show that it is back: producers are not held for finding out.
+        """
         for _ in range(WARM_ROUNDS):
             await self._idle(logs)
-            if sum(log.pending_bytes for log in logs) <= WARM_BYTES:
-                return
             parts = gather(logs)
+            if not parts or (sum(log.pending_bytes for log in logs) <= WARM_BYTES and not self._in_doubt):
+                return
             with self._claimed({part.log.uid for part in parts}):
                 await self._upload(parts)
         await self._idle(logs)
@@ -212,15 +218,17 @@ class Uploader:
     ) -> set[int]:
         begun = self._clock.monotonic()
         try:
-            done = await put
+            done = await (put if closing is None else _in_time(put))
             refused, closed = await self._commit(done.object_id, done.size_bytes, parts, closing)
         except KafkaStorageError:
+            self._in_doubt = True
             self._stats.upload_failures += 1
             self._stats.on_operation("upload", "error", self._clock.monotonic() - begun)
             raise
         for part in parts:
             if part.log.uid not in refused:
                 part.log.committed(part.extent, done.object_id, done.size_bytes)
+        self._in_doubt = False
         self._stats.uploads += 1
         self._stats.on_upload_bytes(done.size_bytes)
         self._stats.on_operation("upload", "ok", done.seconds)
@@ -280,6 +288,15 @@ def gather(logs: Sequence[Log], until: Checkpoint | None = None) -> list[Part]:
             continue
         parts += [Part(log=log, pieces=some, extent=log.extent(some)) for some in _runs(pieces)]
     return parts
+
+
+async def _in_time(put: Awaitable[Uploaded]) -> Uploaded:
+    """The upload, while producers wait for it; KafkaStorageError when the store is too slow for that."""
+    try:
+        async with asyncio.timeout(HELD_PUT_S):
+            return await put
+    except TimeoutError as error:
+        raise KafkaStorageError(f"the store took over {HELD_PUT_S:g} s for a handover's last records") from error
 
 
 def _without(tx: Tx, spare: int | None, closing: Closing) -> set[int]:

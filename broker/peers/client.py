@@ -34,7 +34,9 @@ class Peers:
         return set(frames.read_look(body)[1])
 
     async def ask(self, broker: Broker, key: int, version: int, body: bytes, timeout_s: float) -> Cursor:
-        """One request and its answer. PeerUnavailable when that takes longer, connecting included."""
+        """One request and its answer. PeerUnavailable when that takes longer, connecting included. (RuntimeError is
+        uvloop's word for a connection that is closed already.)
+        """
         if broker.peer_address is None:
             raise PeerUnavailable(f"broker {broker.id} has no inter-broker listener")
         line = self._lines.setdefault(broker.peer_address, _Line(broker.peer_address))
@@ -45,7 +47,7 @@ class Peers:
                 except BaseException:
                     line.hang_up()
                     raise
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, MalformedFrame) as error:
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, MalformedFrame, RuntimeError) as error:
             raise PeerUnavailable(f"broker {broker.id} did not answer: {error!r}") from error
 
     async def _exchange(self, line: _Line, key: int, version: int, body: bytes) -> Cursor:
@@ -79,7 +81,7 @@ class _Line:
 
     @property
     def is_open(self) -> bool:
-        return self._streams is not None and not self._streams[0].at_eof()
+        return self._streams is not None and not (self._streams[0].at_eof() or self._streams[1].is_closing())
 
     async def connect(self) -> None:
         self.hang_up()

@@ -58,7 +58,7 @@ class PeerServer:
             return
         self._open.add(writer)
         try:
-            with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, MalformedFrame):
+            with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, MalformedFrame, RuntimeError):
                 async with asyncio.timeout(PROOF_S):
                     await self._let_in(reader, writer)
                 while True:

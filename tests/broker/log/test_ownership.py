@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from broker.errors import (
     DuplicateResource,
     EligibleLeadersNotAvailable,
     KafkaError,
+    KafkaStorageError,
     NotLeaderOrFollower,
     UnknownTopicOrPartition,
 )
@@ -426,13 +428,21 @@ async def test_an_idempotent_producer_crosses_twenty_moves_without_a_duplicate_o
     await cluster.start(0)
     await cluster.start(1)
     await cluster.metadata(0).create_topic("t", partitions=1, assignments={0: [0]})
-    for move in range(20):
-        log = await cluster.log(move % 2)
-        assert (await log.append(make_batch(producer=5, sequence=move), acks=-1)).base_offset == move
-        if move:
-            assert (await log.append(make_batch(producer=5, sequence=move - 1), acks=-1)).base_offset == move - 1
-        await cluster.metadata(move % 2).reassign("t", 0, [(move + 1) % 2])
-    assert (await cluster.log(0)).log_end == 20
+
+    async def append(broker: int, sequence: int) -> int:
+        """What a client does: it asks again while it is refused."""
+        while True:
+            with contextlib.suppress(NotLeaderOrFollower):
+                log = await cluster.log(broker)
+                return (await log.append(make_batch(producer=5, sequence=sequence), acks=-1)).base_offset
+
+    async with asyncio.timeout(30):
+        for move in range(20):
+            assert await append(move % 2, move) == move
+            if move:
+                assert await append(move % 2, move - 1) == move - 1
+            await cluster.metadata(move % 2).reassign("t", 0, [(move + 1) % 2])
+        assert await append(0, 20) == 20
 
 
 async def test_a_handover_that_is_asked_again_knows_that_its_ranges_are_closed(cluster: Any) -> None:
@@ -458,3 +468,28 @@ async def test_nobody_is_declared_dead_because_all_heartbeats_wait_for_the_store
     image = await cluster.metadata(0).refresh()
     assert {b.id: b.alive for b in image.brokers.values()} == {0: True, 1: True}
     assert not [line for line in cluster.said if "is dead" in line]
+
+
+async def test_a_store_that_failed_must_be_back_before_a_handover_holds_anybody(
+    cluster: Any, make_batch: Any, monkeypatch: Any
+) -> None:
+    logs = await cluster.start(0)
+    await cluster.start(1)
+    await cluster.metadata(0).create_topic("t", partitions=1, assignments={0: [0]})
+    log = await cluster.log(0)
+    await log.append(make_batch(), acks=-1)
+    put, tries, thrice = logs._store.put, [], asyncio.Event()
+
+    async def away(key: str, data: Any, **_: Any) -> None:
+        tries.append(log.closing)
+        if len(tries) == 3:
+            thrice.set()
+        raise KafkaStorageError("the store is away")
+
+    monkeypatch.setattr(logs._store, "put", away)
+    await cluster.metadata(0).reassign("t", 0, [1])
+    await asyncio.wait_for(thrice.wait(), 5)
+    assert tries[:3] == [True, False, False]
+    assert (await log.append(make_batch(), acks=-1)).base_offset == 1
+    monkeypatch.setattr(logs._store, "put", put)
+    assert (await cluster.log(1)).log_end == 2
