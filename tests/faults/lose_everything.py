@@ -28,6 +28,8 @@ from tests.faults.kill import PARTITIONS, Load, check, probe, read_back
 
 TOPICS = {"once": True, "plain": False}
 WRITING_S = 4.0
+PROBES = 3
+"""Each gives up after half a minute; with new ids the dead are judged one per session, and a busy machine is slow."""
 
 
 @contextlib.contextmanager
@@ -108,7 +110,8 @@ def die_and_live(lives: Lives, deaths: int) -> list[float]:
         began = time.monotonic()
         lives.begin(first_id)
         ready_s = time.monotonic() - began
-        took.append(probe(lives.bootstrap, set(range(PARTITIONS)), began))
+        tries = (probe(lives.bootstrap, set(range(PARTITIONS)), began) for _ in range(PROBES))
+        took.append(next((seconds for seconds in tries if seconds < float("inf")), float("inf")))
         running = lives.brokers.running
         print(f"death {death}: brokers {running} ready after {ready_s:.2f} s, wrote after {took[-1]:.2f} s", flush=True)
     time.sleep(WRITING_S)
