@@ -12,7 +12,7 @@ from broker.errors import KafkaError
 from broker.metadata.image import Broker, Image
 from broker.peers.client import Peers
 
-OPENED_S = 0.2
+OPENED_S = 0.5
 """How long a handover waits for the word that the new owner has the partition open."""
 LOOK_S = 1.0
 
