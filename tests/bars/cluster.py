@@ -45,20 +45,20 @@ class Cluster:
     def start(self, *brokers: int) -> None:
         """Starts them, or all, and waits until each says that it serves."""
         for broker in brokers or tuple(self.ports):
-            self._running[broker] = self._spawn(broker)
+            self.spawn(broker)
         for broker in brokers or tuple(self.ports):
-            self._await_ready(broker)
+            self.await_ready(broker)
 
-    def _spawn(self, broker: int) -> subprocess.Popen[bytes]:
+    def spawn(self, broker: int) -> None:
         command = [
             *(sys.executable, "-m", self._module, "--id", str(broker), "--cluster", "bars"),
             *("--dir", str(self.directory), "--listeners", f"PLAINTEXT://127.0.0.1:{self.ports[broker]}"),
             *("--http", "127.0.0.1:0", "--zone", "abc"[broker % 3], *self._flags),
         ]
         with (self.directory / f"broker-{broker}.err").open("ab") as narration:
-            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=narration)
+            self._running[broker] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=narration)
 
-    def _await_ready(self, broker: int) -> None:
+    def await_ready(self, broker: int) -> None:
         process = self._running[broker]
         assert process.stdout is not None
         ready, _, _ = select.select([process.stdout], [], [], READY_S)

@@ -188,7 +188,9 @@ def main() -> int:
     print("\n".join(missing[:5]))
     held = rate >= BAR_PER_S and not missing
     verdict = "clean" if held else "broken"
-    print(f"{verdict}: {rate:.0f} commits a second (bar {BAR_PER_S}), {len(missing)} groups lost one after kill -9 of all")
+    print(
+        f"{verdict}: {rate:.0f} commits a second (bar {BAR_PER_S}), {len(missing)} groups lost one after kill -9 of all"
+    )
     return 0 if held else 1
 
 
