@@ -143,6 +143,7 @@ class CellRun:
             self._count(injector, outcome)
             self._tell(number, seed, outcome, (outcome.acked - acked) / lasted, time.monotonic() - begun - lasted)
             if len(outcome.anomalies) > had:
+                print("\n".join(f"ANOMALY {anomaly}" for anomaly in outcome.anomalies), flush=True)
                 print(f"replay: {plan.replay} SEED={seed}   kept: {self._directory}", flush=True)
         self._finish(workload, outcome)
 
