@@ -47,7 +47,7 @@ class Broker:
     """Said goodbye and left nothing behind: it is not missed while it is not alive."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Partition:
     uid: int
     topic_id: UUID

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -60,9 +61,7 @@ def _patched(tx: Tx, old: Image, version: int, changes: set[tuple[str, str]]) ->
         by_id.pop(gone, None)
     by_id.update((topic.id, topic) for topic in _topics(tx, brokers, configs, changed))
     if CONFIGS in kinds:
-        by_id = {
-            key: replace(t, configs=MappingProxyType(configs.get(("topic", t.name), {}))) for key, t in by_id.items()
-        }
+        by_id = {key: _with_configs(topic, configs.get(("topic", topic.name), {})) for key, topic in by_id.items()}
     if BROKERS in kinds:
         by_id = {key: _with_live_isr(topic, brokers) for key, topic in by_id.items()}
     return Image(
@@ -160,7 +159,7 @@ def _topics(tx: Tx, brokers: Mapping[int, Broker], configs: Configs, only: set[U
         names[topic_id] = (name, bool(internal))
     sql = "SELECT topic_id, uid, idx, owner, epoch, replicas, target FROM partitions"
     for topic_id, uid, index, owner, epoch, replicas, target in _select(tx, sql, "topic_id", only, "ORDER BY idx"):
-        ids = tuple(json.loads(replicas))
+        ids = _ids(replicas)
         if owner != NOBODY and owner not in ids:
             ids = (*ids, owner)
         partition = Partition(
@@ -193,9 +192,20 @@ def _select(tx: Tx, sql: str, column: str, only: set[UUID] | None, order: str) -
     return tx.among(f"{sql} WHERE {column} IN ({{keys}}) {order}", [key.bytes for key in only])
 
 
+@lru_cache(4096)
+def _ids(replicas: str) -> tuple[int, ...]:
+    """A cluster has few distinct lists: each is parsed, and held, once."""
+    return tuple(json.loads(replicas))
+
+
 def _isr(replicas: tuple[int, ...], brokers: Mapping[int, Broker]) -> tuple[int, ...]:
     """The live replicas, a leader from outside among them: the data is with it."""
     return tuple(i for i in replicas if i in brokers and brokers[i].alive)
+
+
+def _with_configs(topic: Topic, configs: dict[str, str]) -> Topic:
+    """The same topic where nothing changed: what is cached of it (k03) stays good."""
+    return topic if topic.configs == configs else replace(topic, configs=MappingProxyType(configs))
 
 
 def _with_live_isr(topic: Topic, brokers: Mapping[int, Broker]) -> Topic:

@@ -1,9 +1,9 @@
 """`python -m tests.bars.commits`: offset commits a second on three brokers, each durable before it is answered.
 
-Several hundred groups, spread over the three coordinators, each with one OffsetCommit under way at a time, as consumers
-have it. Then all brokers are killed with kill -9 and started again, and OffsetFetch must give every group an offset that
-is at least the last one acknowledged and at most the last one sent. The last line is the verdict; exit 0 when at least
-5,000 a second were acknowledged and none was lost.
+Several hundred groups, spread over the three coordinators, each with one OffsetCommit under way at a time, as
+consumers have it. Then all brokers are killed with kill -9 and started again, and OffsetFetch must give every group an
+offset that is at least the last one acknowledged and at most the last one sent. The last line is the verdict; exit 0
+when at least 5,000 a second were acknowledged and none was lost.
 
     --metadata URL      another metadata store than SQLite in the cluster's directory
 """

@@ -1,7 +1,7 @@
 """`python -m tests.bars.start`: from the spawn of a broker's process to its first answered request, against 1 s.
 
-Once on an empty directory, and with `--partitions N` again on the three brokers of a cluster with so many, one after the
-other, each stopped in good order before. The last line is the verdict; exit 0 when each median holds.
+On an empty directory, and again on the three brokers of a cluster with `--partitions N`, one after the other, after a
+kill -9 of all. The last line is the verdict; exit 0 when each median holds.
 """
 
 from __future__ import annotations
