@@ -161,16 +161,24 @@ def finish_recovery(tx: Tx, recovery: Recovery, preferred: int | None) -> list[i
 
 
 def openings(tx: Tx, owner: int, owner_epoch: int, uids: Collection[int]) -> list[Opening]:
-    """What is needed to open those partitions, as far as this broker epoch really has an open range for them."""
-    rows = tx.among(
-        "SELECT p.uid, e.epoch, p.log_start, p.log_end, p.size_bytes, p.producers FROM partitions p"
-        " JOIN epochs e ON e.uid = p.uid AND e.epoch = p.epoch"
-        " WHERE p.uid IN ({keys}) AND p.owner = ? AND e.broker = ? AND e.broker_epoch = ? AND e.end_ IS NULL",
-        *(uids, owner, owner, owner_epoch),
+    """What is needed to open those partitions, as far as this broker epoch really has an open range for them.
+
+    Two lists rather than a join: before its first statistics PostgreSQL takes 5,000 rows of each for one, and compares
+    every pair.
+    """
+    held = tx.among(
+        "SELECT uid, epoch FROM epochs WHERE uid IN ({keys}) AND broker = ? AND broker_epoch = ? AND end_ IS NULL",
+        *(uids, owner, owner_epoch),
     )
+    rows = tx.among(
+        "SELECT uid, owner, epoch, log_start, log_end, size_bytes, producers FROM partitions WHERE uid IN ({keys})",
+        [uid for uid, _ in held],
+    )
+    open_now = set(held)
     return [
         Opening(uid=uid, epoch=epoch, start=start, end=end, size_bytes=size, producers=producers)
-        for uid, epoch, start, end, size, producers in rows
+        for uid, leader, epoch, start, end, size, producers in rows
+        if leader == owner and (uid, epoch) in open_now
     ]
 
 

@@ -15,6 +15,8 @@ from broker.metadata.dialect import Batch, batch
 Result = TypeVar("Result")
 
 CHANNEL = "streampilot_changes"
+ANALYZE_ROWS = 1000
+"""A batch of so many new rows, and more than twice the last one, makes a table's statistics worthless."""
 ARRAY_ROWS = 4
 """Below this many rows the driver's pipelining is as good."""
 CONNECT_S = 3.0
@@ -93,6 +95,8 @@ class Session:
         self._connection: Any = None
         self._batches: dict[str, Batch | None] = {}
         """By the statement for one row."""
+        self._largest: dict[str, int] = {}
+        self._grown: set[str] = set()
         self.pid = -1
         """Of the server process behind the connection."""
 
@@ -144,6 +148,17 @@ class Session:
             self._wait(self._connection.executemany(sql, rows))
         else:
             self._wait(self._connection.fetch(many.sql, *map(list, zip(*rows, strict=True))))
+        if len(rows) >= ANALYZE_ROWS and sql.startswith("INSERT INTO "):
+            table = sql.split("(", 1)[0].removeprefix("INSERT INTO ")
+            if len(rows) > 2 * self._largest.get(table, 0):
+                self._largest[table] = len(rows)
+                self._grown.add(table)
+
+    def analyze_grown(self) -> None:
+        """Fresh statistics of tables that grew a lot; the server's own turn would come a minute later."""
+        with suppress(*AWAY):
+            while self._grown and self.is_open:
+                self.script(f"ANALYZE {self._grown.pop()}")
 
     def _batch(self, sql: str) -> Batch | None:
         if sql not in self._batches:

@@ -187,6 +187,7 @@ class PostgresDatabase:
                 answers = Unit(jobs=group or self._jobs.rest(first)).failed(fault)
                 self._session.drop()
             settle(answers)
+            self._session.analyze_grown()
         self._session.close()
 
     def _take_turn(self) -> None:
