@@ -64,7 +64,7 @@ def schedule(seed: int, seconds: float, profile: Profile) -> Sequence[Fault]:
         ("drain", profile.drains, lambda: rng.uniform(0.2, 3.0)),
         ("move", profile.moves, lambda: 0.0),
         ("weather", profile.weathers, lambda: rng.uniform(3.0, 8.0)),
-        ("full disk", profile.full_disks, lambda: rng.uniform(2.0, 5.0)),
+        ("full disk", profile.full_disks, lambda: rng.uniform(6.0, 10.0)),
     )
     faults = []
     for kind, per_minute, lasts in makers:
@@ -74,13 +74,16 @@ def schedule(seed: int, seconds: float, profile: Profile) -> Sequence[Fault]:
         for turn in range(number):
             # One in each part of the round, so that those of a kind do not come all at once.
             at_s = (turn + rng.random()) * room / number
-            faults.append(_fault(rng, kind, at_s, lasts()))
+            faults.append(_fault(rng, kind, at_s, lasts(), first=turn == 0))
     return sorted(faults, key=lambda fault: fault.at_s)
 
 
-def _fault(rng: random.Random, kind: str, at_s: float, lasts_s: float) -> Fault:
+def _fault(rng: random.Random, kind: str, at_s: float, lasts_s: float, *, first: bool) -> Fault:
+    """The first bad weather of a round is the one that every run must have had enough of."""
     broker, count = rng.randrange(3), rng.randint(1, 4)
-    weather = storm(rng) if kind == "weather" else Weather()
+    weather = Weather()
+    if kind == "weather":
+        weather = Weather(ambiguous=rng.uniform(0.3, 0.6)) if first else storm(rng)
     return Fault(at_s=at_s, kind=kind, broker=broker, lasts_s=lasts_s, weather=weather, count=count)
 
 

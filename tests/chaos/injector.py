@@ -106,13 +106,15 @@ class Injector:
             self.tally["skipped"] += 1
 
     def _claim(self, wanted: int) -> int | None:
-        """A broker of those that nothing is wrong with, while another such remains."""
+        """A broker that nothing is wrong with, while another such remains; one that leads something, if any does."""
+        self._leaders_now()
         deadline = time.monotonic() + FREE_WAIT_S
         while time.monotonic() < deadline and not self._over:
             with self._guard:
                 free = [broker for broker in self._cluster.running if broker not in self._busy]
                 if len(free) > 1:
-                    broker = free[wanted % len(free)]
+                    leading = [broker for broker in free if broker in self._leaders.values()] or free
+                    broker = leading[wanted % len(leading)]
                     self._busy.add(broker)
                     return broker
             time.sleep(0.1)
