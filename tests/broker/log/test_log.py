@@ -101,7 +101,8 @@ async def test_refuses_before_a_sequence_is_recorded_when_the_wal_is_full(cluste
     assert logs.throttle_ms() > 0
     await log.wait_for(end - 1)
     await logs._uploader.upload(list(logs))
-    assert (await log.append(make_batch(1, producer=9, sequence=sequence), acks=1)).base_offset == end
+    async with asyncio.timeout(5):
+        assert (await log.append(make_batch(1, producer=9, sequence=sequence), acks=1)).base_offset == end
 
 
 async def test_refuses_bytes_whose_checksum_lies(cluster: Any, make_batch: Any) -> None:
