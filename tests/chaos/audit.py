@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from broker.log.reader import object_key
 from broker.metadata import Metadata
 from broker.metadata.database import Tx
 from broker.objects import open_store
+from broker.wal.slot_layout import FENCE_BYTES, PREFIX, Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class Audit:
     """Keys, sorted."""
 
     orphans: tuple[str, ...]
-    """In the store, and no committed object that a range points at."""
+    """In the store, and no committed object that a range points at; or a WAL slot of a broker epoch that is over."""
     missing: tuple[str, ...]
     """Committed, or pointed at by a range, and not in the store with the size it should have."""
     live: int
@@ -46,6 +47,7 @@ async def _audit(metadata_url: str, objects_url: str) -> Audit:
     metadata = await Metadata.open(metadata_url, clock=clock, entropy=os.urandom)
     try:
         wanted, ranged = await metadata.read(_committed)
+        lives = await metadata.read(lambda tx: {tuple(row) for row in tx.all("SELECT id, epoch FROM brokers")})
     finally:
         await metadata.close()
     # Listed after the metadata was read: what was committed by then must be there; what came since is no orphan yet.
@@ -53,9 +55,15 @@ async def _audit(metadata_url: str, objects_url: str) -> Audit:
     referenced = {object_key(number): size for number, size in wanted.items() if number in ranged}
     missing = [key for key, size in referenced.items() if there.get(key) != size]
     missing += [object_key(number) for number in ranged - set(wanted)]
-    return Audit(
-        orphans=tuple(sorted(set(there) - set(referenced))), missing=tuple(sorted(missing)), live=len(referenced)
-    )
+    slots = [key for key, size in await store.list(PREFIX) if _is_left_over(key, size, lives)]
+    orphans = sorted([*(set(there) - set(referenced)), *slots])
+    return Audit(orphans=tuple(orphans), missing=tuple(sorted(missing)), live=len(referenced))
+
+
+def _is_left_over(key: str, size: int, lives: Collection[tuple[int, int]]) -> bool:
+    """A slot of a broker epoch that is over; fences stay for good (slot_sweep.py)."""
+    place = Place.of(key)
+    return place is None or ((place.broker, place.epoch) not in lives and size != FENCE_BYTES)
 
 
 def _committed(tx: Tx) -> tuple[dict[int, int], set[int]]:
