@@ -139,11 +139,8 @@ class Writing(threading.Thread):
         """Records on the way to these places, at this moment."""
         return sum(a.open[p] for a in list(self.authors) for t, p in places if t == a.temper.topic)
 
-    def resume(self) -> None:
-        self._going.set()
-
-    def pause(self) -> None:
-        self._going.clear()
+    def go(self, on: bool) -> None:
+        (self._going.set if on else self._going.clear)()
 
     def end(self) -> None:
         self._over.set()
@@ -293,10 +290,10 @@ class Workload:
     def start(self) -> None:
         for thread in (self._writing, self._tail, *self._members):
             thread.start()
-        self._writing.resume()
+        self._writing.go(True)
 
     def resume(self) -> None:
-        self._writing.resume()
+        self._writing.go(True)
 
     @property
     def _patience_s(self) -> float:
@@ -307,18 +304,19 @@ class Workload:
 
     def settle(self) -> None:
         """Stops writing, waits until all is answered, reads back what is new, and waits for the reader to be there."""
-        self._writing.pause()
+        self._writing.go(False)
         tell, patience_s = self.history.anomalies.add, self._patience_s
         if not wait_until(lambda: self.open() == 0, patience_s):
             stuck = [place for place in PLACES if self.open([place])]
             tell("no answer", f"{self.open()} records are not answered after {patience_s:g} s of calm, on {stuck}")
         self.read_back(from_start=False)
-        ends = {place: self.history.part(place).end for place in PLACES}
-        if not wait_until(lambda: all(self._tail.sessions[p].due >= end for p, end in ends.items()), patience_s):
-            behind = {
-                p: (self._tail.sessions[p].due, end) for p, end in ends.items() if self._tail.sessions[p].due < end
-            }
-            tell("reader stuck", f"after {patience_s:g} s of calm the reader is at (is, end): {behind}")
+        if not wait_until(lambda: not self._behind(), patience_s):
+            tell("reader stuck", f"after {patience_s:g} s of calm the reader is at (is, end): {self._behind()}")
+
+    def _behind(self) -> dict[Place, tuple[int, int]]:
+        """Where the reader is and should be, for each partition that it has not read to its end."""
+        at = {place: (self._tail.sessions[place].due, self.history.part(place).end) for place in PLACES}
+        return {place: (due, end) for place, (due, end) in at.items() if due < end}
 
     def read_back(self, *, from_start: bool) -> None:
         """Reads every partition to its end with a reader of its own; the ends are then known."""
