@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from broker.metadata import trims
+from broker.metadata.database import Tx
 from broker.metadata.store import Metadata
 from broker.wal.base import SlotNeeds, WalError
 
@@ -24,8 +27,15 @@ class MetadataDuties:
         await self._metadata.write(lambda tx: trims.record_trim(tx, broker, epoch, sequence))
 
     async def slots_needed(self) -> SlotNeeds:
-        newest, needed_from = await self._metadata.read(trims.needed)
-        return SlotNeeds(newest_epoch=newest, needed_from=needed_from)
+        return await self._metadata.read(_slots_needed)
+
+    async def forget_trims(self, settled: Collection[tuple[int, int]]) -> None:
+        await self._metadata.write(lambda tx: trims.forget(tx, settled))
 
     async def heart(self, broker: int) -> tuple[int, int] | None:
         return await self._metadata.read(lambda tx: trims.heart(tx, broker))
+
+
+def _slots_needed(tx: Tx) -> SlotNeeds:
+    newest, needed_from = trims.needed(tx)
+    return SlotNeeds(newest_epoch=newest, needed_from=needed_from, recorded=trims.recorded(tx).keys())

@@ -3,12 +3,12 @@
 A heartbeat is a counter: only its changing means anything. An observer that could not look for a while (it was stopped,
 or the store was away) has learned nothing about others in that time, so all its windows start again. Silence is judged
 slowly; at most one broker, or 30 %, per session, since many silent at once more likely means that the observer is the
-one with the problem.
+one with the problem. One that is excused, because its process is seen to run, takes nobody's place in that share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from broker.metadata.rows import Beat
@@ -44,10 +44,10 @@ class Liveness:
         """All windows begin again: this observer could not reach the store, so it knows nothing of others."""
         self._seen.clear()
 
-    def silent(self, alive: Iterable[int], now: float) -> list[int]:
-        """Brokers whose counter stood still for a session, as many as may be judged now."""
+    def silent(self, alive: Iterable[int], now: float, excused: Callable[[int], bool] = lambda _: False) -> list[int]:
+        """Brokers whose counter stood still for a session and that nothing excuses, as many as may be judged now."""
         ids = [i for i in alive if i in self._seen]
-        silent = [i for i in ids if now - self._seen[i].at > self._session_s]
+        silent = [i for i in ids if now - self._seen[i].at > self._session_s and not excused(i)]
         self._judged = [at for at in self._judged if now - at < self._session_s]
         room = max(1, int(len(ids) * SHARE)) - len(self._judged)
         return silent[: max(room, 0)]
@@ -55,6 +55,10 @@ class Liveness:
     def silence_s(self, broker: int, now: float) -> float:
         """How long its counter has stood still."""
         return now - self._seen[broker].at if broker in self._seen else 0.0
+
+    def counter(self, broker: int) -> int:
+        """Where the counter of a broker that is watched stands."""
+        return self._seen[broker].counter
 
     def is_beating(self, broker: int, now: float) -> bool:
         """Whether its counter moved within half a session; true of one that was not watched yet."""

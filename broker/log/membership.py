@@ -9,6 +9,7 @@ conditional on its epoch, and what makes them safe is the fence that the recover
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from broker.clock import Clock
@@ -21,6 +22,15 @@ from broker.metadata.image import NOBODY, Broker, Image
 from broker.metadata.store import Metadata
 from broker.wal.base import WalError
 from broker.wal.kinds import Say, Site, Wals
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Gone:
+    """A broker that is over."""
+
+    how: str
+    silent_at: int | None
+    """Where its heartbeat stands still; None when something else than silence tells."""
 
 
 class Membership:
@@ -110,20 +120,26 @@ class Membership:
         await self._pass_on(self._metadata.image)
         await self._find_owners(self._metadata.image)
 
-    def _is_over(self, image: Image, gone: dict[int, str]) -> bool:
+    def _is_over(self, image: Image, gone: dict[int, _Gone]) -> bool:
         controller = image.brokers.get(image.controller)
         return controller is None or not controller.alive or controller.id in gone
 
-    def _gone(self, image: Image) -> dict[int, str]:
-        """Live brokers that are over, and how that is known. The controller is judged first: no one else may bury."""
+    def _gone(self, image: Image) -> dict[int, _Gone]:
+        """Live brokers that are over. The controller is judged first: no one else may bury."""
         others = [broker for broker in image.alive() if broker.id != self._id]
         others.sort(key=lambda broker: broker.id != image.controller)
-        gone = {broker.id: "its WAL lock is free" for broker in others if self._let_go(broker)}
+        gone = {
+            broker.id: _Gone(how="its WAL lock is free", silent_at=None) for broker in others if self._let_go(broker)
+        }
         now = self._clock.monotonic()
-        for broker_id in self._liveness.silent([b.id for b in others], now):
-            silence_s = self._liveness.silence_s(broker_id, now)
-            if silence_s > self._config.running_session_s or not self._runs(image.brokers[broker_id]):
-                gone.setdefault(broker_id, f"silent for {silence_s:.1f} s")
+
+        def is_starved(broker: int) -> bool:
+            patient = self._liveness.silence_s(broker, now) <= self._config.running_session_s
+            return patient and self._runs(image.brokers[broker])
+
+        for broker in self._liveness.silent([b.id for b in others if b.id not in gone], now, is_starved):
+            how = f"silent for {self._liveness.silence_s(broker, now):.1f} s"
+            gone[broker] = _Gone(how=how, silent_at=self._liveness.counter(broker))
         return gone
 
     def _runs(self, broker: Broker) -> bool:
@@ -139,8 +155,8 @@ class Membership:
         except WalError:
             return False
 
-    async def _bury(self, image: Image, gone: dict[int, str]) -> None:
-        for broker_id, how in gone.items():
+    async def _bury(self, image: Image, gone: dict[int, _Gone]) -> None:
+        for broker_id, found in gone.items():
             dead = image.brokers[broker_id]
             recoverer = self._recoverer(image, dead, set(gone))
             epoch = self._held_epoch()
@@ -152,10 +168,13 @@ class Membership:
                     dead=dead.id,
                     dead_epoch=dead.epoch,
                     recoverer=recoverer,
+                    silent_at=found.silent_at,
                 )
             )
+            if self._metadata.image.brokers[broker_id].alive:
+                continue  # its heart beat once more, or it is registered again: another look will tell
             self._liveness.judged(broker_id, self._clock.monotonic())
-            self._say(f"broker {broker_id} is dead ({how}); broker {recoverer} recovers it")
+            self._say(f"broker {broker_id} is dead ({found.how}); broker {recoverer} recovers it")
 
     async def _pass_on(self, image: Image) -> None:
         """Recoveries whose recoverer died too get another one."""

@@ -162,12 +162,16 @@ def check_controller(tx: Tx, me: int, controller_epoch: int) -> None:
         raise NotController(f"broker {me} is not the controller of epoch {controller_epoch} any more")
 
 
-def declare_dead(tx: Tx, me: int, controller_epoch: int, dead: int, dead_epoch: int, recoverer: int) -> Recovery | None:
-    """The controller's word that a broker epoch is over, and who replays its WAL; None when nothing is left to
-    replay.
+def declare_dead(
+    tx: Tx, me: int, controller_epoch: int, dead: int, dead_epoch: int, recoverer: int, silent_at: int | None = None
+) -> Recovery | None:
+    """The controller's word that a broker epoch is over, and who replays its WAL; None when nothing is left to replay,
+    and when the broker lives: its heartbeat is not at `silent_at` any more, where it was seen to stand still.
     """
     check_controller(tx, me, controller_epoch)
     if not _lives(tx, dead, dead_epoch):
+        return None
+    if silent_at is not None and tx.one("SELECT heartbeat FROM brokers WHERE id = ?", dead) != (silent_at,):
         return None
     tx.run("UPDATE brokers SET alive = 0 WHERE id = ?", dead)
     tx.changed(BROKERS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from broker.metadata.database import Tx
 
 
@@ -40,10 +42,21 @@ def needed(tx: Tx) -> tuple[int, dict[tuple[int, int], int]]:
     ones, and those with a range left open.
     """
     (newest,) = tx.one("SELECT next_broker_epoch FROM cluster")
-    points = {(row[0], row[1]): row[2] for row in tx.all("SELECT broker, epoch, sequence FROM wal_trims")}
+    points = recorded(tx)
     living = tx.all("SELECT id, epoch FROM brokers WHERE alive = 1")
     unfinished = tx.all("SELECT DISTINCT broker, broker_epoch FROM epochs WHERE end_ IS NULL")
     return int(newest), {(row[0], row[1]): points.get((row[0], row[1]), 0) for row in (*living, *unfinished)}
+
+
+def recorded(tx: Tx) -> dict[tuple[int, int], int]:
+    """Every trim point there is, by broker and epoch."""
+    return {(row[0], row[1]): row[2] for row in tx.all("SELECT broker, epoch, sequence FROM wal_trims")}
+
+
+def forget(tx: Tx, settled: Collection[tuple[int, int]]) -> None:
+    """Drops the trim points of these broker epochs, except of those that are needed after all."""
+    _, needed_from = needed(tx)
+    tx.many("DELETE FROM wal_trims WHERE broker = ? AND epoch = ?", sorted(set(settled) - needed_from.keys()))
 
 
 def heart(tx: Tx, broker: int) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ when told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,6 +68,8 @@ class SlotNeeds:
     """No broker epoch above it is known."""
     needed_from: Mapping[tuple[int, int], int]
     """(broker, broker epoch) to its trim point: the live ones, and those with a range left open. No other is needed."""
+    recorded: Collection[tuple[int, int]]
+    """Broker epochs with a trim point, needed or not."""
 
 
 class Duties(Protocol):
@@ -86,6 +88,9 @@ class Duties(Protocol):
 
     async def slots_needed(self) -> SlotNeeds:
         """What the sweeper has to leave."""
+
+    async def forget_trims(self, settled: Collection[tuple[int, int]]) -> None:
+        """Drops the trim points of broker epochs that nobody needs and that left no slot."""
 
     async def heart(self, broker: int) -> tuple[int, int] | None:
         """The epoch and the heartbeat counter of a broker that counts as alive; None for any other."""

@@ -6,6 +6,8 @@ objects, whatever it may still write is void, and it never comes back. Its slots
 writer that sleeps for a month must still find it. So what is left of a settled broker epoch is at most its fence, which
 docs/format.md counts as no orphan.
 
+Its trim point goes once it has no slot left: whatever comes back later is garbage without it.
+
 The LIST comes first and the question what is needed second: what was not needed then is not needed later. A stale LIST
 only makes the sweeper late.
 """
@@ -27,6 +29,9 @@ async def sweep_slots(store: ObjectStore, duties: Duties, clock: Clock) -> int:
     """Deletes them; how many. Only the controller calls this. StoreUnavailable when the store is away."""
     listed = [(Place.of(key), size) for key, size in await store.list(PREFIX)]
     needs = await duties.slots_needed()
+    left = {(place.broker, place.epoch) for place, size in listed if place is not None and size != FENCE_BYTES}
+    if settled := {one for one in needs.recorded if one not in needs.needed_from and one not in left}:
+        await duties.forget_trims(settled)
     garbage = [place for place, size in listed if place is not None and size != FENCE_BYTES and _is_over(place, needs)]
     for start in range(0, len(garbage), AT_ONCE):
         await asyncio.gather(

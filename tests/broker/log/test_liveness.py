@@ -53,6 +53,12 @@ def test_an_observer_that_could_not_reach_the_store_starts_again() -> None:
     assert liveness.silent([1], 4.0) == []
 
 
+def test_who_is_excused_takes_nobodys_place() -> None:
+    liveness = Liveness(3.0)
+    watched(liveness, 4.0, b1=1, b2=1, b3=1)
+    assert liveness.silent([1, 2, 3], 4.0, {1, 3}.__contains__) == [2]
+
+
 def test_at_most_one_is_judged_per_session_when_many_fall_silent() -> None:
     liveness = Liveness(3.0)
     watched(liveness, 4.0, b1=1, b2=1, b3=1)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from broker.errors import KafkaError, NotController, NotCoordinator, StaleBrokerEpoch
-from broker.metadata import NOBODY, Coordinator, Metadata, OffsetRow, commits, groups, members, picture
+from broker.metadata import NOBODY, Coordinator, Metadata, OffsetRow, commits, groups, members, picture, trims
 from broker.metadata.database import Changes, Tx
 from tests.broker.metadata.test_commits import extent, owned_by_0, upload, wal_of
 
@@ -59,6 +59,25 @@ async def test_only_the_controller_of_the_newest_epoch_may_act(metadata: Metadat
         with pytest.raises(NotController):
             await metadata.change(act)
     assert (await metadata.refresh()).brokers[1].alive
+
+
+async def test_a_broker_whose_heart_beat_once_more_is_not_buried(metadata: Metadata, open_metadata: Any) -> None:
+    """Law 11: silence is what the store says when the word is given, not what was seen before."""
+    await owned_by_0(metadata, 1)
+    slow = wal_of(metadata, 0)[1]
+    control = await metadata.change(lambda tx: members.take_control(tx, 1, wal_of(metadata, 1)[1], NOBODY))
+    assert control is not None
+    seen = next(beat.counter for beat in metadata.beats if beat.id == 0)
+
+    async def bury() -> None:
+        await metadata.change(lambda tx: members.declare_dead(tx, 1, control, 0, slow, 1, silent_at=seen))
+
+    await metadata.write(lambda tx: members.heartbeat(tx, 0, slow))
+    await bury()
+    assert metadata.image.brokers[0].alive
+    seen += 1
+    await bury()
+    assert not metadata.image.brokers[0].alive
 
 
 async def test_only_the_wal_of_an_open_range_commits_to_it(metadata: Metadata, open_metadata: Any) -> None:
@@ -167,3 +186,19 @@ async def test_breaking_a_law_is_noticed(
     breaks(monkeypatch)
     with pytest.raises((AssertionError, KafkaError, pytest.fail.Exception)):
         await law(metadata, open_metadata)
+
+
+async def test_a_trim_point_is_forgotten_only_when_its_epoch_is_over(metadata: Metadata, open_metadata: Any) -> None:
+    """Law 4: what the sweeper saw a moment ago decides nothing."""
+    await owned_by_0(metadata, 1)
+    alive, dead = wal_of(metadata, 0), wal_of(metadata, 1)
+    over = (7, 1)
+    control = await metadata.change(lambda tx: members.take_control(tx, 0, alive[1], NOBODY))
+    assert control is not None
+    unfinished = (1, dead[1])
+    await metadata.write(lambda tx: tx.run("UPDATE epochs SET broker = 1, broker_epoch = ?", dead[1]))
+    await metadata.change(lambda tx: members.declare_dead(tx, 0, control, *dead, 0))
+    for broker, epoch in (alive, unfinished, over):
+        await metadata.write(lambda tx, b=broker, e=epoch: trims.record_trim(tx, b, e, 5))
+    await metadata.write(lambda tx: trims.forget(tx, [alive, unfinished, over]))
+    assert set(await metadata.read(trims.recorded)) == {alive, unfinished}

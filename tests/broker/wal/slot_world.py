@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,8 +100,14 @@ class Word:
 
     async def slots_needed(self) -> SlotNeeds:
         return SlotNeeds(
-            newest_epoch=self.newest_epoch, needed_from={key: self.trims.get(key, 0) for key in self.living}
+            newest_epoch=self.newest_epoch,
+            needed_from={key: self.trims.get(key, 0) for key in self.living},
+            recorded=set(self.trims),
         )
+
+    async def forget_trims(self, settled: Collection[tuple[int, int]]) -> None:
+        for key in settled:
+            del self.trims[key]
 
     async def heart(self, broker: int) -> tuple[int, int] | None:
         return self.hearts.pop(0) if len(self.hearts) > 1 else self.hearts[0] if self.hearts else None

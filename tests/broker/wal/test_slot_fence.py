@@ -168,3 +168,14 @@ async def test_any_order_of_effects_leaves_what_was_acknowledged_below_the_fence
     for found in recovered:
         assert set(world.acknowledged) <= found
     await writer.close()
+
+
+async def test_trim_points_of_epochs_that_are_over_go_when_their_last_slot_is_gone(world: World) -> None:
+    await put(world, 7, epoch=1)
+    await world.store.put(shelf_of(world, 2).place(3).key, pack_fence(shelf_of(world, 2).place(3), ONE))
+    world.word.trims = {(0, 1): 7, (0, 2): 3, (0, 3): 4}
+    world.word.living = {(0, 3)}
+    await sweep_slots(world.store, world.word, world.clock)
+    assert world.word.trims == {(0, 1): 7, (0, 3): 4}
+    await sweep_slots(world.store, world.word, world.clock)
+    assert world.word.trims == {(0, 3): 4}
