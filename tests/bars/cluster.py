@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from tests.faults.brokers import READY_S, DidNotStart, free_ports
 
 
 class Cluster:
-    """`count` brokers on one directory; narration goes to DIR/broker-ID.err. `module` may wrap the broker's main."""
+    """`count` brokers on one directory; narration goes to DIR/broker-ID.err. `module` may wrap the broker's main;
+    `environment` is theirs, None for ours."""
 
     def __init__(
         self,
@@ -29,13 +31,14 @@ class Cluster:
         flags: tuple[str, ...] = (),
         module: str = "broker.main",
         metadata: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
         self.ports = dict(enumerate(free_ports(count)))
         self.pids: dict[int, int] = {}
         self.http: dict[int, str] = {}
         self._flags = (*flags, *(("--metadata", metadata) if metadata else ()))
-        self._module = module
+        self._module, self._environment = module, environment
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
@@ -56,7 +59,9 @@ class Cluster:
             *("--http", "127.0.0.1:0", "--zone", "abc"[broker % 3], *self._flags),
         ]
         with (self.directory / f"broker-{broker}.err").open("ab") as narration:
-            self._running[broker] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=narration)
+            self._running[broker] = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=narration, env=self._environment
+            )
 
     def await_ready(self, broker: int) -> None:
         process = self._running[broker]

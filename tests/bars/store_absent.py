@@ -9,135 +9,28 @@ there, full speed must be back within 10 s of the store's return, and the broker
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from broker.log.config import LogsConfig, memory_bound_bytes
 from tests.bars.cluster import Cluster, usage
+from tests.bars.numbered import Writer, Written, read_back
 from tests.chaos.services import BUCKET, CREDENTIALS, S3
 from tests.faults.wire import Wire
 
 MIB = 1 << 20
-RECORD_BYTES = 10_000
 PARTITIONS = 4
-TICK_S = 0.02
 BACK_WITHIN_S = 10.0
 FULL = 0.95
 """Of the rate that was asked for, over two seconds."""
-
-
-@dataclass(kw_only=True)
-class Written:
-    """What a writer was promised: per record whether it was acknowledged, and bytes acknowledged by second."""
-
-    sent: int = 0
-    failed: list[str] = field(default_factory=list)
-    acked: bytearray = field(default_factory=bytearray)
-    bytes_by_second: dict[int, int] = field(default_factory=dict)
-
-
-def write(bootstrap: str, mb_per_s: float, over: threading.Event) -> Written:
-    """Numbered records to all partitions in turn, at most at the rate; what could not be sent is not made up."""
-    done = Written()
-    producer = Producer({
-        "bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 10, "log_level": 0,
-        "message.timeout.ms": 600_000, "queue.buffering.max.kbytes": 32 * 1024, "queue.buffering.max.messages": 10_000,
-        "retry.backoff.max.ms": 500, "reconnect.backoff.max.ms": 500,
-    })  # fmt: skip
-    filler = os.urandom(RECORD_BYTES - 8)
-
-    def delivered(error: Any, message: Any) -> None:
-        if error is not None:
-            done.failed.append(str(error))
-            return
-        done.acked[int.from_bytes(message.value()[:8], "big")] = 1
-        second = int(time.time())
-        done.bytes_by_second[second] = done.bytes_by_second.get(second, 0) + RECORD_BYTES
-
-    tokens, at = 0.0, time.monotonic()
-    while not over.is_set():
-        now = time.monotonic()
-        tokens, at = min(tokens + (now - at) * mb_per_s * 1e6 / RECORD_BYTES, mb_per_s * 1e6 / RECORD_BYTES / 4), now
-        while tokens >= 1 and not over.is_set():
-            try:
-                producer.produce("load", done.sent.to_bytes(8, "big") + filler, partition=done.sent % PARTITIONS,
-                                 on_delivery=delivered)  # fmt: skip
-            except BufferError:
-                producer.poll(TICK_S)
-                continue
-            done.acked.append(0)
-            done.sent += 1
-            tokens -= 1
-        producer.poll(TICK_S)
-    unsent = producer.flush(120)
-    if unsent:
-        done.failed.append(f"{unsent} records were neither acknowledged nor refused")
-    return done
-
-
-class Writer:
-    """`write` in a process of its own."""
-
-    def __init__(self, bootstrap: str, mb_per_s: float, acked: Path) -> None:
-        self._acked = acked
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bars.store_absent", "--write", bootstrap, str(mb_per_s), str(acked)],
-            stdout=subprocess.PIPE,
-        )
-
-    def stop(self) -> Written:
-        self._process.send_signal(signal.SIGTERM)
-        text, _ = self._process.communicate(timeout=150)
-        told = json.loads(text)
-        seconds = {int(second): size for second, size in told["bytes_by_second"].items()}
-        return Written(
-            sent=told["sent"], failed=told["failed"], acked=bytearray(self._acked.read_bytes()), bytes_by_second=seconds
-        )
-
-
-def write_until_told(bootstrap: str, mb_per_s: str, acked: str) -> int:
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
-    done = write(bootstrap, float(mb_per_s), over)
-    Path(acked).write_bytes(done.acked)
-    told = {"sent": done.sent, "failed": done.failed[:5], "bytes_by_second": done.bytes_by_second}
-    print(json.dumps(told), flush=True)
-    return 0
-
-
-def read_back(bootstrap: str) -> tuple[set[int], int]:
-    """Every number in the topic, and how many came more than once."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bar", "enable.auto.commit": False})
-    seen: set[int] = set()
-    twice = 0
-    for partition in range(PARTITIONS):
-        at = TopicPartition("load", partition, 0)
-        _, high = consumer.get_watermark_offsets(at, timeout=30)
-        consumer.assign([at])
-        due, deadline = 0, time.monotonic() + 120
-        while due < high and time.monotonic() < deadline:
-            for message in consumer.consume(2000, 0.5):
-                if message.error() is None:
-                    number = int.from_bytes(message.value()[:8], "big")
-                    twice += number in seen
-                    seen.add(number)
-                    due = message.offset() + 1
-    consumer.close()
-    return seen, twice
 
 
 class Memory:
@@ -222,14 +115,14 @@ def run(
             admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
             admin.create_topics([NewTopic("load", PARTITIONS, 1)])["load"].result(30)
             memory = Memory(cluster.pids[0])
-            writer = Writer(cluster.bootstrap, mb_per_s, directory / "acked")
+            writer = Writer(cluster.bootstrap, "load", PARTITIONS, mb_per_s, directory / "acked")
             time.sleep(max(absent_s / 6, 3))
             cut = time.time()
             mended = absence(wire, absent_s)
             time.sleep(after_s)
             done = writer.stop()
             rss = memory.stop()
-            seen, twice = read_back(cluster.bootstrap)
+            seen, twice = read_back(cluster.bootstrap, "load", PARTITIONS)
         finally:
             cluster.stop()
             wire.close()
@@ -250,10 +143,7 @@ def run(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="10 s of absence, and a limit of 64 MiB")
-    parser.add_argument("--write", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.write:
-        return write_until_told(*given.write)
     with tempfile.TemporaryDirectory(prefix="streampilot-absent-") as directory:
         form = {"absent_s": 10.0, "pending_mib": 64} if given.short else {"absent_s": 60.0, "pending_mib": 256}
         faults = run(Path(directory), mb_per_s=20.0, **form)  # type: ignore[arg-type]

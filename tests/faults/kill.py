@@ -87,8 +87,8 @@ class Load:
             producer.poll(0.05)
 
 
-def probe(bootstrap: str, partitions: set[int], since: float) -> float:
-    """Seconds from `since` until each of the partitions of every topic took a record from a producer of its own."""
+def probe(bootstrap: str, partitions: set[int], since: float, topic: str = "probe") -> float:
+    """Seconds from `since` until each of the partitions took a record from a producer of its own."""
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
@@ -105,7 +105,7 @@ def probe(bootstrap: str, partitions: set[int], since: float) -> float:
     failures: list[object] = []
     for partition in partitions:
         producer.produce(
-            "probe", b"probe", partition=partition, on_delivery=lambda e, _: failures.append(e) if e else None
+            topic, b"probe", partition=partition, on_delivery=lambda e, _: failures.append(e) if e else None
         )
     left = producer.flush(30)
     if left or failures:
