@@ -303,6 +303,15 @@ class Log:
                 )
             )
 
+    def caught_up(self, end: int) -> None:
+        """An earlier upload of ours turned out to be visible, up to `end`."""
+        size_bytes = sum(len(piece.data) for piece in self._tail.pending(self.committed_end, end))
+        self.committed_end, self._ranges = end, None
+        if self._gone is None:
+            self._count(-size_bytes)
+        self.committed_bytes += size_bytes
+        self._tail.uploaded(end)
+
     async def delete_records(self, before: int, *, now_ms: int) -> int:
         """Raises the log start to `before` (-1: the high watermark), durably; the log start that holds then.
         OffsetOutOfRange past the high watermark.

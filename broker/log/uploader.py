@@ -4,7 +4,9 @@
    is trimmed to the mark. Whatever was refused is void (law 3), so it does not hold the trim back.
 2. Objects of one round go up side by side, a bounded number of bounded size, so that a store that was away is caught up
    with fast; they are committed in order, because a range grows at its end only.
-3. A commit whose answer was lost is asked again with the same object id, which is harmless.
+3. A commit whose answer was lost is asked again with the same object id, which is harmless. Who asks may be cancelled,
+   the question is not: the log learns the outcome before it is gathered again. And a log that is refused though it is
+   still ours learns from SQL where its committed end is, and the WAL forgets nothing in that round.
 4. A handover is an upload whose last transaction also changes the owners (law 3); before it the bulk is uploaded while
    appends go on, so that the gap a producer sees is one small upload. It runs beside the bulk upload of other logs, and
    waits for one that its own logs are in before it holds appends back.
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -98,17 +100,23 @@ class Uploader:
         """Under way; whether what they took is committed."""
         self._in_doubt = False
         """Whether the last upload failed."""
+        self._unheard: set[asyncio.Task[set[int]]] = set()
+        """Commits under way whose askers were cancelled."""
+        self._corrections = 0
+        """How often a committed end was behind what SQL says."""
 
     async def upload(self, logs: Sequence[Log], until: Checkpoint | None = None) -> None:
         """Everything durable in all logs of the broker, or what was so at a checkpoint; then the WAL forgets it, unless
         a handover that began before has failed to bring its part away. StoreUnavailable when the store is away.
         """
         async with self._one_at_a_time:
+            await self._hear()
             mark, beside = self._wal.mark() if until is None else until.mark, list(self._handovers)
+            corrections = self._corrections
             parts = gather([log for log in logs if log.uid not in self._busy], until)
             with self._claimed({part.log.uid for part in parts}):
                 await self._upload(parts)
-            if all(await asyncio.gather(*beside)):
+            if all(await asyncio.gather(*beside)) and corrections == self._corrections:
                 await self._wal.trim(mark)
 
     async def hand_over(self, logs: Sequence[Log]) -> set[int]:
@@ -121,6 +129,7 @@ class Uploader:
 
     async def _close_with(self, logs: Sequence[Log], how: Giving) -> set[int]:
         """What takes long comes before appends are held: the bulk, an object id, and uploads these logs are in."""
+        await self._hear()
         settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         closed: set[int] = set()
         spare = await self._prepare()
@@ -210,7 +219,7 @@ class Uploader:
             await asyncio.gather(*puts, return_exceptions=True)
         if not groups and closing is not None:
             without = partial(_without, spare=spare, closing=closing)
-            closed = await self._repeat(lambda: self._metadata.write(without), for_ever=True)
+            closed = await self._heard(self._repeat(lambda: self._metadata.write(without), for_ever=True))
         return closed
 
     async def _upload_object(
@@ -219,20 +228,57 @@ class Uploader:
         begun = self._clock.monotonic()
         try:
             done = await (put if closing is None else _in_time(put))
-            refused, closed = await self._commit(done.object_id, done.size_bytes, parts, closing)
+            return await self._heard(self._finish(parts, done, closing))
         except KafkaStorageError:
             self._in_doubt = True
             self._stats.upload_failures += 1
             self._stats.on_operation("upload", "error", self._clock.monotonic() - begun)
             raise
+
+    async def _finish(self, parts: Sequence[Part], done: Uploaded, closing: Closing | None) -> set[int]:
+        """Commits, and tells the logs."""
+        refused, closed = await self._commit(done.object_id, done.size_bytes, parts, closing)
         for part in parts:
             if part.log.uid not in refused:
                 part.log.committed(part.extent, done.object_id, done.size_bytes)
+        if refused:
+            await self._correct([part.log for part in parts if part.log.uid in refused])
         self._in_doubt = False
         self._stats.uploads += 1
         self._stats.on_upload_bytes(done.size_bytes)
         self._stats.on_operation("upload", "ok", done.seconds)
         return closed
+
+    async def _heard(self, work: Coroutine[None, None, set[int]]) -> set[int]:
+        """The outcome; it comes about even when who waits for it is cancelled."""
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                self._unheard.add(task)
+                task.add_done_callback(self._unheard.discard)
+            raise
+
+    async def _hear(self) -> None:
+        """Waits for outcomes that nobody waits for any more."""
+        if self._unheard:
+            await asyncio.gather(*self._unheard, return_exceptions=True)
+
+    async def _correct(self, logs: Sequence[Log]) -> None:
+        """What is refused is void (law 3); a log that is still ours was committed further, by an answer unheard."""
+        found = await self._metadata.read(lambda tx: commits.openings(tx, *self._owner, [log.uid for log in logs]))
+        ends = {(one.uid, one.epoch): one.end for one in found}
+        for log in logs:
+            if (end := ends.get((log.uid, log.epoch))) is None:
+                continue
+            self._corrections += 1
+            if end < log.committed_end:
+                raise KafkaStorageError(
+                    f"{log.topic}-{log.index} ends at {end} in the metadata store, and {log.committed_end} was"
+                    " committed: the store is an older copy"
+                )
+            log.caught_up(end)
 
     async def _prepare(self) -> int:
         now_ms = self._clock.wall_ms()

@@ -122,8 +122,9 @@ def _close(tx: Tx, ends: Mapping[int, tuple[int, int]], wal: Wal) -> list[int]:
 def release(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
     """Gives everything of a leaving broker to others, or to nobody when it is the last; the uids that were closed.
 
-    What it was given and had not opened yet goes too: nothing was ever appended to that. It deregisters in the same
-    transaction, so that another one that leaves at this moment cannot hand it anything more.
+    All or nothing: a broker that cannot close a range leaves as a dead one does, and its WAL is replayed
+    (KafkaStorageError). What it was given and had not opened yet goes too: nothing was ever appended to that. It
+    deregisters in the same transaction, so that another one that leaves at this moment cannot hand it anything more.
     """
     deregister(tx, *wal)
     rows = tx.all(
@@ -133,6 +134,11 @@ def release(tx: Tx, ends: dict[int, tuple[int, int]], wal: Wal) -> set[int]:
     )
     all_ends = {uid: ends.get(uid, (epoch, end)) for uid, epoch, end in rows}
     closed = _close(tx, all_ends, wal)
+    if len(closed) < len(all_ends):
+        raise KafkaStorageError(
+            f"{len(all_ends) - len(closed)} ranges of broker {wal[0]} end past what is committed: who replays its WAL"
+            " closes them"
+        )
     hand_out(tx, closed, successors(tx, {wal[0]}))
     sign_off(tx, *wal)
     return set(closed)
