@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from broker.clock import SystemClock
 from broker.flags import Config, parse
 from broker.lifetime import parent_gone, stop_on_signals
 from broker.node import Node
+from broker.rubbish import Rubbish
 
 SWITCH_S = 0.001
 """How long a thread (metadata, compaction's bookkeeping, imports) may keep the interpreter from the loop; Python's own
@@ -42,14 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def run(config: Config) -> int:
     """From start to a good end, or to a fault that leaves none."""
+    Rubbish().begin()
     clock = SystemClock()
     asyncio.get_running_loop().set_exception_handler(_tell)
     stop = asyncio.Event()
     stop_on_signals(stop)
     node = Node(config, clock)
     address = await node.start()
-    gc.collect()
-    gc.freeze()
     sys.setswitchinterval(SWITCH_S)
     ready = {
         "id": config.id,
