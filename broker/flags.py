@@ -140,8 +140,16 @@ def _flags() -> argparse.ArgumentParser:
     add(
         "--config", action="append", default=[], metavar="KEY=VALUE", help="a broker config by Kafka's name; repeatable"
     )
-    add("--upload-interval", type=float, default=60.0, metavar="SECONDS", help="upload at least this often")
-    add("--snapshot-interval", type=float, default=300.0, metavar="SECONDS", help="copy the metadata into --objects")
+    add(
+        "--upload-interval", type=float, default=60.0, metavar="SECONDS", help="upload at least this often (default 60)"
+    )
+    add(
+        "--snapshot-interval",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="copy the metadata into --objects this often (default 300)",
+    )
     add("--wal-size", default="256MiB", help="capacity of the write-ahead log (default 256MiB)")
     _add_bounds(add)
     add(

@@ -20,7 +20,7 @@ class StorageTimes:
         self._upload_size = Histogram(SIZE_BYTES)
 
     def operation(self, operation: str, status: str, seconds: float) -> None:
-        """append_wal, upload and so on; `status` other than error is a success, as is finding that an object is gone."""
+        """append_wal, upload and so on; `status` other than error is a success, so is finding an object gone."""
         key = (operation, "failed" if status == "error" else "success")
         histogram = self._latency.get(key)
         if histogram is None:
