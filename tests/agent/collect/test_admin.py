@@ -85,9 +85,15 @@ def test_reassigns_and_names_what_the_cluster_refuses(admin: ClusterAdmin) -> No
     assert admin.list_reassignments() == {}
 
 
+def test_an_election_that_is_not_needed_changes_nothing(admin: ClusterAdmin) -> None:
+    before = admin.topology().partitions
+    admin.elect_leaders([("orders", 0)])
+    assert admin.topology().partitions == before
+
+
 def test_says_what_the_cluster_does_not_offer(admin: ClusterAdmin) -> None:
     with pytest.raises(NotOffered, match="does not offer this"):
-        admin.elect_leaders([("orders", 0)])
+        admin.link.call("DescribeUserScramCredentials", lambda client: client.describe_user_scram_credentials())
 
 
 def test_names_host_and_port_of_a_bootstrap_server_that_is_not_there() -> None:
