@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SEED ?= 1
+BARS := catch_up commits drain failover metadata moves recovery scale start store_absent
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients kill lose-everything powerloss upgrade chaos plants bench screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients kill lose-everything powerloss upgrade chaos plants bars bench screens docs lock clean
 
 help: ## list the targets, a line each
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "streampilot needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 2; }
@@ -37,7 +38,7 @@ check: $(STAMP) ## lint, types, import floors, docs in step, duplicate ids
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.docs_in_step
 
-clients: $(STAMP) ## confluent-kafka, aiokafka, kafka-python and kcat, 100,000 records each
+clients: $(STAMP) ## confluent-kafka, aiokafka, kafka-python and kcat, 100,000 records each (installs kcat by apt)
 	@command -v kcat >/dev/null || { echo "installing kcat, a Debian package" >&2; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq kcat >/dev/null; }
 	@$(BIN)/python -m tests.clients.matrix
 
@@ -50,14 +51,18 @@ lose-everything: $(STAMP) ## kill all brokers and delete their disks: bucket and
 powerloss: $(STAMP) ## power cuts: what was not synced is dropped or torn (POINTS= SEED= PLANT= WAL=)
 	@$(BIN)/python -m tests.powerloss.run --points $(or $(POINTS),200) --seed $(SEED) --plant $(or $(PLANT),none) --wal $(or $(WAL),disk)
 
-upgrade: $(STAMP) ## a cluster of the previous release becomes this one under load, and one step back
+upgrade: $(STAMP) ## a cluster of the previous release becomes this one under load, and one step back (needs the git history)
 	@$(BIN)/python -m tests.upgrade.rolling
 
-chaos: $(STAMP) ## three brokers under every fault, in four cells (ROUNDS= SECONDS_EACH= SEED= CELL=)
+chaos: $(STAMP) ## three brokers under every fault, in four cells (ROUNDS= SECONDS_EACH= SEED= CELL=; a full disk needs root)
 	@$(BIN)/python -m tests.chaos.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS_EACH),--seconds-each $(SECONDS_EACH)) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED)) $(addprefix --cell ,$(CELL))
 
 plants: $(STAMP) ## plant nine bugs in the broker: the chaos checker must find each
 	@$(BIN)/python -m tests.chaos.plants
+
+bars: $(STAMP) ## one promised figure, measured (BAR=moves ARGS=...; without BAR= the list)
+	@test -n "$(BAR)" || { echo "give one: make bars BAR=moves; there are $(BARS)" >&2; exit 2; }
+	@$(BIN)/python -m tests.bars.$(BAR) $(ARGS)
 
 bench: $(STAMP) ## speed, side by side (see docs/benchmarks.md)
 	@$(BIN)/python -m tests.bench
