@@ -25,6 +25,7 @@ from broker.admin.app import Admin
 from broker.admin.guard import LEAST_TOKEN, Guard
 from broker.admin.routes import Broker as Parts
 from broker.api.context import ConnectionInfo, Context, Settings
+from broker.api.registry import load as load_apis
 from broker.bill.biller import Biller
 from broker.bill.focus import Subject
 from broker.bill.prices import load_prices
@@ -93,6 +94,7 @@ class Node:
         """Serves when it returns. CannotStart, or an error of the part that could not."""
         config = self.config
         self._make_directory()
+        load_apis()
         self._store = open_store(
             config.objects,
             clock=self._clock,
@@ -203,6 +205,7 @@ class Node:
             ),
             say=self.say,
             peers=self._peers,
+            turns=self._turns,
         )
         logs.stats.on_operation = self._times.operation
         logs.stats.on_upload_bytes = self._times.uploaded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -43,6 +44,8 @@ class ConnectionInfo:
     software_version: str = "unknown"
     zone: str | None = None
     """The rack of its Fetch requests; None until it told one. The meter knows the other ways to a zone."""
+    appending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the Produce that is appending: the next one of the connection comes after it, even if it takes turns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,13 +3,14 @@
 Version 0 is advertised though 3 is the lowest we read: librdkafka takes a higher minimum for a broker without
 compression (KAFKA-18659). From version 8 errors carry a message, from 10 the current leader (KIP-951), from 13 topics
 have ids.
-Every append of a request is queued before anything is awaited, so that requests keep their order.
+A connection's requests append one after the other, in their order; a long one takes turns with other connections.
 Deviation: there are no transactions. acks=1 and acks=all mean the same: durable in the WAL.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -33,11 +34,13 @@ from broker.errors import (
 from broker.metadata.image import Image, Topic
 from broker.records.batch import batches, check_produced, stamp
 from broker.records.contents import LyingRecords, lacks_key
+from broker.turns import EVERY
 from broker.wire.produce import (
     ProduceAnswer,
     ProducedPartition,
     ProducePartition,
     ProduceRequest,
+    ProduceTopic,
     decode_produce,
     encode_produce,
 )
@@ -77,13 +80,11 @@ async def produce(context: Context, request: ProduceRequest, version: int) -> Pr
     """Appends everything, then waits for all of it; each partition fails or succeeds by itself."""
     current = configs_of(context)
     image: Image = context.metadata.image
-    pending = [
-        (each.topic, [_append(context, image, current, request, each.topic, asked) for asked in each.partitions])
-        for each in request.topics
-    ]
+    async with context.connection.appending:
+        pending = [(each.topic, await _append_all(context, image, current, request, each)) for each in request.topics]
     context.meter.client_request(context.connection, "produce")
     await _settle([one.result for _, ones in pending for one in ones], request)
-    topics = tuple((key, tuple(_answer(context, one) for one in ones)) for key, ones in pending)
+    topics = tuple([(key, await _answers(context, ones)) for key, ones in pending])
     failed = [part for _, parts in topics for part in parts if part.error_code]
     if request.acks == 0:
         if failed:
@@ -92,6 +93,26 @@ async def produce(context: Context, request: ProduceRequest, version: int) -> Pr
     leaders = {part.leader for part in failed if part.leader >= 0}
     endpoints = endpoints_on(image, leaders, context.connection.listener) if leaders else ()
     return ProduceAnswer(topics=topics, endpoints=endpoints, throttle_ms=context.logs.throttle_ms())
+
+
+async def _append_all(
+    context: Context, image: Image, current: Configs, request: ProduceRequest, each: ProduceTopic
+) -> list[_Pending]:
+    pending = []
+    for number, asked in enumerate(each.partitions, 1):
+        pending.append(_append(context, image, current, request, each.topic, asked))
+        if number % EVERY == 0:
+            await context.turns.rest()
+    return pending
+
+
+async def _answers(context: Context, ones: Sequence[_Pending]) -> tuple[ProducedPartition, ...]:
+    answers = []
+    for number, one in enumerate(ones, 1):
+        answers.append(_answer(context, one))
+        if number % EVERY == 0:
+            await context.turns.rest()
+    return tuple(answers)
 
 
 def _append(

@@ -82,6 +82,11 @@ class Log:
         return self.high_watermark
 
     @property
+    def is_settled(self) -> bool:
+        """Open, and all that was appended is durable."""
+        return self._gone is None and self.high_watermark >= self.log_end
+
+    @property
     def size_bytes(self) -> int:
         return self.committed_bytes + self.pending_bytes
 
@@ -185,7 +190,7 @@ class Log:
         if future.done():
             return
         if self._gone is not None:
-            future.set_exception(self._gone)
+            _refuse(future, self._gone)
         elif offset < self.high_watermark:
             future.set_result(None)
         else:
@@ -348,8 +353,7 @@ class Log:
         """Sends away, in order, the appends that wait; while the handover lasts, later ones are refused at once."""
         held, self._held = self._held or [], None
         for _, _, done in held:
-            if not done.done():
-                done.set_exception(why or self._in_handover())
+            _refuse(done, why or self._in_handover())
 
     def go_on(self) -> None:
         """The handover came to nothing: the appends that waited are taken, in their order."""
@@ -359,8 +363,7 @@ class Log:
             try:
                 _follow(self.append(records, acks=acks), done)
             except KafkaError as error:
-                if not done.done():
-                    done.set_exception(error)
+                _refuse(done, error)
 
     def _in_handover(self) -> NotLeaderOrFollower:
         return NotLeaderOrFollower(f"{self.topic}-{self.index} is being handed over")
@@ -373,8 +376,14 @@ class Log:
         self._tail.close()
         waiters, self._waiters = self._waiters, []
         for _, future, _ in waiters:
-            if not future.done():
-                future.set_exception(why)
+            _refuse(future, why)
+
+
+def _refuse(future: asyncio.Future[Any], why: KafkaError) -> None:
+    """Tells who waits. Nobody may: a request whose client went away, or a step that was cancelled, is no fault."""
+    if not future.done():
+        future.set_exception(why)
+        future.exception()  # or asyncio says on stderr that nobody looked
 
 
 def _follow(first: asyncio.Future[Appended], second: asyncio.Future[Appended]) -> None:

@@ -41,6 +41,7 @@ from broker.metadata.store import Metadata
 from broker.objects.probe import claim, prove
 from broker.objects.store import ObjectStore
 from broker.peers.client import Peers
+from broker.turns import Turns
 from broker.wal.base import Wal, WalError
 from broker.wal.kinds import Say, Site, Tools, Wals
 
@@ -59,12 +60,14 @@ class Logs:
         config: LogsConfig,
         say: Say,
         peers: Peers | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """`wal_store` gives the store of a WAL URL, for WALs that lie in one."""
         self.stats = StorageStats()
         self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Done when the broker must exit at once: its WAL failed, or the others declared it dead."""
         self._metadata, self._store, self._clock, self._entropy = metadata, store, clock, entropy
+        self._turns = turns or Turns(clock)
         self._id, self._host_id, self._config, self._say = broker_id, host_id, config, say
         self._wals = Wals(
             Tools(
@@ -208,6 +211,7 @@ class Logs:
             wal=wal,
             owner=owner,
             clock=self._clock,
+            turns=self._turns,
             config=self._config,
             stats=self.stats,
         )
@@ -243,6 +247,7 @@ class Logs:
             neighbours=self._neighbours,
             owner=owner,
             clock=self._clock,
+            turns=self._turns,
             stats=self.stats,
             say=self._say,
         )
@@ -317,7 +322,7 @@ class Logs:
             self._say(f"not everything could be handed over, the WAL keeps it for the next start: {error}")
             return False
         finally:
-            self._ownership.close(logs)
+            await self._ownership.close(logs)
         return True
 
     def _held_wal(self) -> Wal:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from uuid import UUID
 
 from broker.clock import Clock
 from broker.errors import KafkaError, NotLeaderOrFollower, UnknownTopicOrPartition
@@ -17,8 +18,9 @@ from broker.log.reader import ObjectReader
 from broker.log.tail import TailBudget
 from broker.log.uploader import Uploader
 from broker.metadata import commits
-from broker.metadata.image import Image, Partition
+from broker.metadata.image import Image, Partition, Topic
 from broker.metadata.store import Metadata
+from broker.turns import EVERY, Turns
 from broker.wal.base import Wal
 from broker.wal.kinds import Say
 
@@ -42,6 +44,7 @@ class Ownership:
         neighbours: Neighbours,
         owner: commits.Wal,
         clock: Clock,
+        turns: Turns,
         stats: StorageStats,
         say: Say,
     ) -> None:
@@ -49,11 +52,13 @@ class Ownership:
         self._metadata, self._wal, self._reader, self._budget = metadata, wal, reader, budget
         self._uploader, self._failover, self._owner = uploader, failover, owner
         self._neighbours = neighbours
-        self._clock, self._stats, self._say = clock, stats, say
+        self._clock, self._turns, self._stats, self._say = clock, turns, stats, say
         self._due, self._moves_due = asyncio.Event(), asyncio.Event()
         self._applying = asyncio.Lock()
         self._handing: set[int] = set()
         """Uids in a handover under way."""
+        self._settled: dict[UUID, Topic | None] = {}
+        """Topics whose partitions are open and closed as they say; None for one that has to be looked at."""
         metadata.subscribe(lambda _: self._due.set())
 
     async def follow(self) -> None:
@@ -92,24 +97,60 @@ class Ownership:
     async def apply(self, image: Image) -> None:
         """Closes what is not ours any more and opens what is. What is being handed over is closed by the handover."""
         async with self._applying:
-            me, epoch = self._owner
-            mine = {p.uid: p for topic in image.topics.values() for p in topic.partitions if p.owner == me}
-            for log in list(self.logs.values()):
-                if log.uid not in self._handing and ((at := mine.get(log.uid)) is None or at.epoch != log.epoch):
-                    self._close(log, image)
-            missing = [uid for uid in mine if uid not in self.logs]
-            if not missing:
-                return
-            found = await self._metadata.read(lambda tx: commits.openings(tx, me, epoch, missing))
-            for opening in found:
-                self.logs[opening.uid] = Log(
-                    mine[opening.uid], opening, wal=self._wal, reader=self._reader, budget=self._budget
-                )
+            changed = [topic for topic in image.topics.values() if self._settled.get(topic.id) is not topic]
+            await self._close_deleted(image)
+            missing: dict[int, Partition] = {}
+            unsettled: set[UUID] = set()
+            for topic in changed:
+                self._settled[topic.id] = None
+                await self._compare(topic, image, missing, unsettled)
+            if missing:
+                await self._open(missing)
+                unsettled |= {missing[uid].topic_id for uid in missing.keys() - self.logs.keys()}
+            self._settled.update((topic.id, topic) for topic in changed if topic.id not in unsettled)
 
-    def close(self, logs: Iterable[Log]) -> None:
+    async def _close_deleted(self, image: Image) -> None:
+        deleted = self._settled.keys() - image.by_id.keys()
+        if deleted:
+            await self._close_all([log for log in self.logs.values() if log.topic_id in deleted], image)
+        for topic_id in deleted:
+            del self._settled[topic_id]
+
+    async def _compare(self, topic: Topic, image: Image, missing: dict[int, Partition], unsettled: set[UUID]) -> None:
+        """Closes what is not ours any more, and finds what is `missing`; a log in a handover is looked at again."""
+        me, _ = self._owner
+        for number, at in enumerate(topic.partitions, 1):
+            log = self.logs.get(at.uid)
+            if log is not None and (at.owner != me or at.epoch != log.epoch):
+                if at.uid in self._handing:
+                    unsettled.add(topic.id)
+                    continue
+                self._close(log, image)
+                log = None
+            if log is None and at.owner == me:
+                missing[at.uid] = at
+            if number % EVERY == 0:
+                await self._turns.rest()
+
+    async def _open(self, missing: dict[int, Partition]) -> None:
+        me, epoch = self._owner
+        found = await self._metadata.read(lambda tx: commits.openings(tx, me, epoch, list(missing)))
+        for number, opening in enumerate(found, 1):
+            self.logs[opening.uid] = Log(
+                missing[opening.uid], opening, wal=self._wal, reader=self._reader, budget=self._budget
+            )
+            if number % EVERY == 0:
+                await self._turns.rest()
+
+    async def close(self, logs: Iterable[Log]) -> None:
         """Closes these, telling each waiter who leads now as far as the image knows."""
-        for log in logs:
-            self._close(log, self._metadata.image)
+        await self._close_all(logs, self._metadata.image)
+
+    async def _close_all(self, logs: Iterable[Log], image: Image) -> None:
+        for number, log in enumerate(logs, 1):
+            self._close(log, image)
+            if number % EVERY == 0:
+                await self._turns.rest()
 
     def _close(self, log: Log, image: Image) -> None:
         self.logs.pop(log.uid, None)
@@ -141,13 +182,12 @@ class Ownership:
 
     def _moving(self, image: Image) -> list[Log]:
         """What has a target that lives, the least to upload first."""
+        alive = {broker.id for broker in image.alive()}
         moving = [
             log
-            for log in self.logs.values()
-            if (p := image.partition(log.topic_id, log.index)) is not None
-            and p.target is not None
-            and (to := image.brokers.get(p.target[0])) is not None
-            and to.alive
+            for topic in image.topics.values()
+            for p in topic.partitions
+            if p.target is not None and p.target[0] in alive and (log := self.logs.get(p.uid)) is not None
         ]
         return sorted(moving, key=lambda log: log.pending_bytes)
 
@@ -157,11 +197,13 @@ class Ownership:
         """
         image = await self._metadata.refresh()
         opened: dict[int, list[int]] = {}
-        for log in gone:
+        for number, log in enumerate(gone, 1):
             if (partition := image.partition(log.topic_id, log.index)) is not None:
                 opened.setdefault(partition.owner, []).append(log.uid)
+            if number % EVERY == 0:
+                await self._turns.rest()
         await self._neighbours.tell(image, opened)
-        self.close(gone)
+        await self.close(gone)
 
 
 def not_leader(partition: Partition) -> NotLeaderOrFollower:

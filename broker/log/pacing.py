@@ -19,8 +19,9 @@ from broker.clock import Clock
 from broker.errors import KafkaError
 from broker.log.config import MIB, LogsConfig, StorageStats
 from broker.log.log import Log
+from broker.log.parts import Checkpoint
 from broker.log.tail import TailBudget
-from broker.log.uploader import Checkpoint, Uploader
+from broker.log.uploader import Uploader
 from broker.objects.budget import Bandwidth
 from broker.wal.base import Wal
 from broker.wal.kinds import Say

@@ -14,9 +14,9 @@ from contextlib import suppress
 
 from broker.clock import Clock
 from broker.errors import KafkaStorageError
+from broker.log.parts import build
 from broker.log.producers import Producers
 from broker.log.reader import object_key
-from broker.log.uploader import build
 from broker.metadata import commits, members
 from broker.metadata.database import Tx
 from broker.metadata.image import Recovery
@@ -63,12 +63,13 @@ async def _replay(
     preferred: int | None,
 ) -> list[int]:
     open_ranges = await metadata.read(lambda tx: members.open_ranges(tx, recovery))
-    extents, parts = salvage(open_ranges, entries)
+    in_thread = asyncio.get_running_loop().run_in_executor
+    extents, parts = await in_thread(None, salvage, open_ranges, entries)
     if not extents:
         return await metadata.change(lambda tx: commits.finish_recovery(tx, recovery, preferred))
     now_ms = clock.wall_ms()
     object_id = await metadata.write(lambda tx: commits.prepare(tx, recovery.recoverer, now_ms))
-    data = await asyncio.get_running_loop().run_in_executor(None, build, parts)
+    data = await in_thread(None, build, parts)
     await store.put(object_key(object_id), data)
 
     def work(tx: Tx) -> list[int]:

@@ -1,7 +1,8 @@
 """Moves what is durable in the WAL into objects, and ranges to other brokers.
 
-1. The pieces are taken at one instant together with a WAL mark; when every object of that instant is committed, the WAL
-   is trimmed to the mark. Whatever was refused is void (law 3), so it does not hold the trim back.
+1. The WAL's mark is taken first and the pieces after it, in turns (law 14): they hold all that is below the mark. When
+   every object of a round is committed, the WAL is trimmed to the mark. Whatever was refused is void (law 3), so it
+   does not hold the trim back.
 2. Objects of one round go up side by side, a bounded number of bounded size, so that a store that was away is caught up
    with fast; they are committed in order, because a range grows at its end only.
 3. A commit whose answer was lost is asked again with the same object id, which is harmless. Who asks may be cancelled,
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -25,19 +26,17 @@ from broker.clock import Clock
 from broker.errors import KafkaStorageError
 from broker.log.config import LogsConfig, StorageStats
 from broker.log.log import Log
+from broker.log.parts import Checkpoint, Part, build, gather, grouped
 from broker.log.reader import object_key
 from broker.metadata import commits
 from broker.metadata.database import MetadataUnavailable, Tx
-from broker.metadata.rows import Extent
 from broker.metadata.store import Metadata
-from broker.objects.layout import ObjectBuilder, Piece
 from broker.objects.store import ObjectStore
+from broker.turns import EVERY, Turns
 from broker.wal.base import Wal
 
 COMMIT_TRIES = 50
 COMMIT_WAIT_S = 0.2
-LARGEST_OBJECT_BYTES = 32 * 1024 * 1024
-"""More of one partition goes into several objects: an object is copied whole while it is built."""
 UPLOADS_IN_FLIGHT = 4
 WARM_BYTES = 256 * 1024
 """Above this a handover uploads before it holds appends back."""
@@ -51,23 +50,6 @@ Result = TypeVar("Result")
 Closing = Callable[[Tx], set[int]]
 Giving = Callable[[Tx, dict[int, tuple[int, int]], commits.Wal], set[int]]
 """(transaction, uid to (leader epoch, end), WAL) -> the uids whose ranges are closed"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """One log's share of an upload."""
-
-    log: Log
-    pieces: Sequence[Piece]
-    extent: Extent
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A WAL mark, and how far each log was durable at that instant: uid to (epoch, offset)."""
-
-    mark: int
-    ends: Mapping[int, tuple[int, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +70,12 @@ class Uploader:
         wal: Wal,
         owner: commits.Wal,
         clock: Clock,
+        turns: Turns,
         config: LogsConfig,
         stats: StorageStats,
     ) -> None:
         self._metadata, self._store, self._wal, self._owner = metadata, store, wal, owner
-        self._clock, self._config, self._stats = clock, config, stats
+        self._clock, self._turns, self._config, self._stats = clock, turns, config, stats
         self._one_at_a_time = asyncio.Lock()
         self._busy: dict[int, asyncio.Future[None]] = {}
         """Uids of logs that are in an upload or a handover, and when that is over."""
@@ -113,9 +96,9 @@ class Uploader:
             await self._hear()
             mark, beside = self._wal.mark() if until is None else until.mark, list(self._handovers)
             corrections = self._corrections
-            parts = gather([log for log in logs if log.uid not in self._busy], until)
-            with self._claimed({part.log.uid for part in parts}):
-                await self._upload(parts)
+            some = [log for log in logs if log.pending_bytes and log.uid not in self._busy]
+            with self._claimed({log.uid for log in some}):
+                await self._upload(await gather(some, self._turns, until))
             if all(await asyncio.gather(*beside)) and corrections == self._corrections:
                 await self._wal.trim(mark)
 
@@ -137,9 +120,10 @@ class Uploader:
         try:
             await self._lighten(logs)
             with self._claimed({log.uid for log in logs}), self._held(logs, closed):
-                await asyncio.gather(*(log.wait_for(log.log_end - 1) for log in logs if log.log_end > log.log_start))
+                await asyncio.gather(*(log.wait_for(log.log_end - 1) for log in logs if not log.is_settled))
                 ends = {log.uid: (log.epoch, log.log_end) for log in logs}
-                closed |= await self._upload(gather(logs), lambda tx: how(tx, ends, self._owner), spare)
+                parts = await gather(logs, self._turns)
+                closed |= await self._upload(parts, lambda tx: how(tx, ends, self._owner), spare)
             settled.set_result(True)
         finally:
             self._handovers.discard(settled)
@@ -153,11 +137,12 @@ class Uploader:
         """
         for _ in range(WARM_ROUNDS):
             await self._idle(logs)
-            parts = gather(logs)
-            if not parts or (sum(log.pending_bytes for log in logs) <= WARM_BYTES and not self._in_doubt):
+            pending_bytes = sum(log.pending_bytes for log in logs)
+            if not pending_bytes or (pending_bytes <= WARM_BYTES and not self._in_doubt):
                 return
-            with self._claimed({part.log.uid for part in parts}):
-                await self._upload(parts)
+            some = [log for log in logs if log.pending_bytes]
+            with self._claimed({log.uid for log in some}):
+                await self._upload(await gather(some, self._turns))
         await self._idle(logs)
 
     async def _idle(self, logs: Sequence[Log]) -> None:
@@ -238,9 +223,11 @@ class Uploader:
     async def _finish(self, parts: Sequence[Part], done: Uploaded, closing: Closing | None) -> set[int]:
         """Commits, and tells the logs."""
         refused, closed = await self._commit(done.object_id, done.size_bytes, parts, closing)
-        for part in parts:
+        for number, part in enumerate(parts, 1):
             if part.log.uid not in refused:
                 part.log.committed(part.extent, done.object_id, done.size_bytes)
+            if number % EVERY == 0:
+                await self._turns.rest()
         if refused:
             await self._correct([part.log for part in parts if part.log.uid in refused])
         self._in_doubt = False
@@ -319,23 +306,6 @@ class Uploader:
         return await ask()
 
 
-def gather(logs: Sequence[Log], until: Checkpoint | None = None) -> list[Part]:
-    """What each log has ready, at this instant or at a checkpoint; more than an object may hold comes as several parts,
-    in order.
-    """
-    parts = []
-    for log in logs:
-        epoch, end = (log.epoch, None) if until is None else until.ends.get(log.uid, (-1, None))
-        pieces, extent = log.pending(end) if epoch == log.epoch else ([], None)
-        if extent is None:
-            continue
-        if extent.size_bytes <= LARGEST_OBJECT_BYTES:
-            parts.append(Part(log=log, pieces=pieces, extent=extent))
-            continue
-        parts += [Part(log=log, pieces=some, extent=log.extent(some)) for some in _runs(pieces)]
-    return parts
-
-
 async def _in_time(put: Awaitable[Uploaded]) -> Uploaded:
     """The upload, while producers wait for it; KafkaStorageError when the store is too slow for that."""
     try:
@@ -350,37 +320,3 @@ def _without(tx: Tx, spare: int | None, closing: Closing) -> set[int]:
     if spare is not None:
         commits.give_up(tx, spare)
     return closing(tx)
-
-
-def _runs(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
-    first = size = 0
-    for number, piece in enumerate(pieces):
-        if number > first and size + len(piece.data) > LARGEST_OBJECT_BYTES:
-            yield pieces[first:number]
-            first, size = number, 0
-        size += len(piece.data)
-    yield pieces[first:]
-
-
-def grouped(parts: Sequence[Part], own_object_bytes: int) -> list[list[Part]]:
-    """Which parts share an object: large ones have one each, small ones fill one after the other."""
-    groups = [[part] for part in parts if part.extent.size_bytes > own_object_bytes]
-    shared: list[Part] = []
-    size = 0
-    for part in parts:
-        if part.extent.size_bytes > own_object_bytes:
-            continue
-        if shared and size + part.extent.size_bytes > LARGEST_OBJECT_BYTES:
-            groups.append(shared)
-            shared, size = [], 0
-        shared.append(part)
-        size += part.extent.size_bytes
-    return [*groups, shared] if shared else groups
-
-
-def build(parts: Sequence[tuple[int, Sequence[Piece]]]) -> bytes:
-    """One object; checksums and copying, so it runs in a thread."""
-    builder = ObjectBuilder()
-    for uid, pieces in parts:
-        builder.add(uid, pieces)
-    return builder.build()

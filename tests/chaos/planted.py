@@ -16,7 +16,8 @@ from broker.log import recovery
 from broker.log.liveness import Liveness
 from broker.log.log import Log
 from broker.log.membership import Membership
-from broker.log.uploader import Uploaded, Uploader, build, object_key
+from broker.log.parts import build
+from broker.log.uploader import Uploaded, Uploader, object_key
 from broker.metadata import members
 from broker.wal import disk, holder, kinds, slots
 from broker.wal.base import Duties, Entry

@@ -1,13 +1,20 @@
 """One partition: what an append promises, what a reader sees, what a retry gets."""
 
 import asyncio
+import gc
 import os
 import threading
 from typing import Any
 
 import pytest
 
-from broker.errors import CorruptMessage, NotEnoughReplicas, OffsetOutOfRange, OutOfOrderSequenceNumber
+from broker.errors import (
+    CorruptMessage,
+    NotEnoughReplicas,
+    NotLeaderOrFollower,
+    OffsetOutOfRange,
+    OutOfOrderSequenceNumber,
+)
 from broker.records.batch import batches
 
 
@@ -140,3 +147,18 @@ async def test_a_long_poll_wakes_when_the_record_may_be_read(cluster: Any, make_
     assert not waiting.done()
     await log.append(make_batch(), acks=1)
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_who_no_longer_waits_is_no_fault_when_the_log_closes(cluster: Any) -> None:
+    log = await one_log(cluster)
+    said: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: said.append(about))
+    left = log.wait_for(log.log_end)
+    log.close(NotLeaderOrFollower("this broker is going down"))
+    del left
+    late = log.wait_for(log.log_end)
+    with pytest.raises(NotLeaderOrFollower):
+        await late
+    del late
+    gc.collect()
+    assert said == []
