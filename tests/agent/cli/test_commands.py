@@ -28,6 +28,19 @@ def test_a_file_wal_is_split_by_broker_and_a_bucket_is_not():
     assert wal_of("s3://bucket/wal", 2) == "s3://bucket/wal"
 
 
+def test_an_object_wal_and_the_metadata_go_to_every_broker_as_they_are():
+    options = _options(objects="s3://bucket/c", wal="objects://", metadata="postgresql://user@db/streams")
+    for number in range(3):
+        command = broker_command(options, number, 9092, 8080)
+        assert _flag(command, "--objects") == "s3://bucket/c"
+        assert _flag(command, "--wal") == "objects://"
+        assert _flag(command, "--metadata") == "postgresql://user@db/streams"
+
+
+def test_what_was_not_asked_for_is_left_to_the_broker():
+    assert {"--objects", "--wal", "--metadata"}.isdisjoint(broker_command(_options(), 0, 9092, 8080))
+
+
 def test_the_command_that_starts_a_broker_again_does_not_hang_on_its_parent():
     assert "--exit-with-parent" not in broker_command(_options(), 0, 9092, 8080)
 

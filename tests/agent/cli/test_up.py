@@ -88,3 +88,30 @@ def test_a_second_up_on_the_same_directory_is_refused(tmp_path):
         told = subprocess.run([sys.executable, "-m", "agent.cli", *flags], capture_output=True, text=True, timeout=30)
         assert told.returncode == 2
         assert f"in use by pid {process.pid}" in told.stderr
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("flag", "url", "said"),
+    [
+        ("--wal", "objects://bucket", "--wal objects://bucket: write objects:// alone"),
+        ("--wal", "file:///w?fence=lease", "write file:///directory or file:///directory?fence=verify"),
+        ("--metadata", "mysql://u:secret@h/d", "--metadata mysql://u:***@h/d: write sqlite://... or postgresql://..."),
+    ],
+)
+def test_a_store_that_brokers_do_not_know_is_refused_in_their_words(tmp_path, flag, url, said):
+    flags = ["up", "--brokers", "1", "--dir", str(tmp_path), "--port", "0", "--no-agent", flag, url]
+    told = subprocess.run([sys.executable, "-m", "agent.cli", *flags], capture_output=True, text=True, timeout=30)
+    assert told.returncode == 2
+    assert said in told.stderr.splitlines()[-1]
+    assert "secret" not in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.timeout(90)
+def test_brokers_share_an_object_wal_and_the_metadata_they_were_given(tmp_path):
+    stores = ["--wal", "objects://", "--metadata", f"sqlite://{tmp_path}/elsewhere.db", "--brokers", "2"]
+    with _up(tmp_path, "--no-agent", *stores) as (_, ready):
+        assert [broker["id"] for broker in ready["brokers"]] == [0, 1]
+        assert (tmp_path / "elsewhere.db").exists()
+        assert not (tmp_path / "wal").exists()
