@@ -33,6 +33,8 @@ THROTTLE_FROM = 0.5
 LONGEST_THROTTLE_MS = 1000
 HOLD_AT = 0.85
 RELEASE_AT = 0.75
+RECOVERY_FIRST_S = 5.0
+"""How long an upload that only time asks for waits for a recovery of another broker."""
 CHECKPOINT_BYTES = 16 * MIB
 ROUND_BYTES = 64 * MIB
 BUSY_BYTES_PER_S = MIB
@@ -146,9 +148,14 @@ class Pacing:
                 retry_s = min(2 * retry_s, LONGEST_RETRY_S)
 
     def _is_due(self, since_last_s: float) -> bool:
-        if self.pressure > THROTTLE_FROM or self._budget.pending_bytes >= self._config.upload_bytes:
+        """A recovery at work here goes first, for a while: its partitions are offline, and it needs the same disk or
+        store.
+        """
+        if self.pressure > THROTTLE_FROM:
             return True
-        return since_last_s >= self._config.upload_interval_s
+        if self._stats.recoveries_running and since_last_s < self._config.upload_interval_s + RECOVERY_FIRST_S:
+            return False
+        return self._budget.pending_bytes >= self._config.upload_bytes or since_last_s >= self._config.upload_interval_s
 
     async def _round(self, now: float) -> None:
         until = self._until()

@@ -14,7 +14,7 @@ from typing import Any
 
 
 def forget_ring_sync() -> None:
-    """fdatasync does nothing: the ring is the only one who calls it."""
+    """fdatasync does nothing: the ring is the only one who rests on it."""
     os.fdatasync = lambda fd: None  # type: ignore[assignment]
 
 

@@ -149,3 +149,27 @@ async def test_a_store_that_denies_is_said_and_never_ends_the_broker(cluster: An
     assert any("upload failed" in line and "permission denied" in line for line in cluster.said)
     store.on = False
     await until(lambda: logs.pending_upload_bytes == 0)
+
+
+async def test_an_upload_that_only_time_asks_for_lets_a_recovery_go_first(
+    cluster: Any, make_batch: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(pacing_module, "RECOVERY_FIRST_S", 3600.0)
+    log = await one_log(cluster, upload_interval_s=0.05)
+    logs = cluster.brokers[0][1]
+    logs.stats.recoveries_running = 1
+    await log.append(make_batch(), acks=1)
+    uploads = logs.stats.uploads
+    await asyncio.sleep(0.4)
+    assert (logs.stats.uploads, log.pending_bytes > 0) == (uploads, True)
+    monkeypatch.setattr(pacing_module, "RECOVERY_FIRST_S", 0.0)
+    await until(lambda: log.pending_bytes == 0)
+
+
+async def test_an_upload_that_makes_room_does_not_wait_for_a_recovery(cluster: Any, make_batch: Any) -> None:
+    log = await one_log(cluster)
+    logs = cluster.brokers[0][1]
+    logs.stats.recoveries_running = 1
+    while logs._pacing.pressure <= pacing_module.THROTTLE_FROM:
+        await log.append(make_batch(1, size=250_000), acks=1)
+    await until(lambda: log.pending_bytes == 0)
