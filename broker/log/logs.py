@@ -333,6 +333,8 @@ class Logs:
     def _fail(self, error: Exception) -> None:
         if not self.failed.done():
             self.failed.set_result(error)
+        if self._ownership is not None:
+            self._uploader.end()
         for log in self:
             log.close(NotLeaderOrFollower("this broker is going down"))
 

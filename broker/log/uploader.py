@@ -87,6 +87,7 @@ class Uploader:
         """Commits under way whose askers were cancelled."""
         self._corrections = 0
         """How often a committed end was behind what SQL says."""
+        self._over = False
 
     async def upload(self, logs: Sequence[Log], until: Checkpoint | None = None) -> None:
         """Everything durable in all logs of the broker, or what was so at a checkpoint; then the WAL forgets it, unless
@@ -99,8 +100,17 @@ class Uploader:
             some = [log for log in logs if log.pending_bytes and log.uid not in self._busy]
             with self._claimed({log.uid for log in some}):
                 await self._upload(await gather(some, self._turns, until))
-            if all(await asyncio.gather(*beside)) and corrections == self._corrections:
+            taken = all(await asyncio.gather(*beside)) and corrections == self._corrections
+            if self._over:
+                raise KafkaStorageError("this broker is going down: its WAL keeps what it has")
+            if taken:
                 await self._wal.trim(mark)
+
+    def end(self) -> None:
+        """The broker is over and its logs are closed: what they held and nobody uploaded is in the WAL, for whoever
+        recovers it. No trim comes after this.
+        """
+        self._over = True
 
     async def hand_over(self, logs: Sequence[Log]) -> set[int]:
         """Uploads the rest of these logs and gives them to their targets; the uids whose ranges are closed."""
@@ -253,19 +263,19 @@ class Uploader:
             await asyncio.gather(*self._unheard, return_exceptions=True)
 
     async def _correct(self, logs: Sequence[Log]) -> None:
-        """What is refused is void (law 3); a log that is still ours was committed further, by an answer unheard."""
-        found = await self._metadata.read(lambda tx: commits.openings(tx, *self._owner, [log.uid for log in logs]))
+        """What is refused is void (law 3); a log that is still ours was committed further, by an answer unheard. Until
+        that is known the WAL keeps everything; it never changes what the commit itself has done.
+        """
+        self._corrections += 1
+        try:
+            found = await self._metadata.read(lambda tx: commits.openings(tx, *self._owner, [log.uid for log in logs]))
+        except KafkaStorageError:
+            return
         ends = {(one.uid, one.epoch): one.end for one in found}
         for log in logs:
-            if (end := ends.get((log.uid, log.epoch))) is None:
-                continue
-            self._corrections += 1
-            if end < log.committed_end:
-                raise KafkaStorageError(
-                    f"{log.topic}-{log.index} ends at {end} in the metadata store, and {log.committed_end} was"
-                    " committed: the store is an older copy"
-                )
-            log.caught_up(end)
+            end = ends.get((log.uid, log.epoch), -1)
+            if end > log.committed_end:
+                log.caught_up(end)
 
     async def _prepare(self) -> int:
         now_ms = self._clock.wall_ms()
@@ -286,8 +296,17 @@ class Uploader:
         extents = [part.extent for part in parts]
         now_ms = self._clock.wall_ms()
 
+        asked = 0
+
         def work(tx: Tx) -> tuple[set[int], set[int]]:
-            refused = commits.commit(tx, object_id, size, extents, self._owner, now_ms)
+            nonlocal asked
+            asked += 1
+            try:
+                refused = commits.commit(tx, object_id, size, extents, self._owner, now_ms)
+            except KafkaStorageError:
+                if closing is None or asked == 1:
+                    raise
+                refused = {extent.uid for extent in extents}  # long gone; but what did the first asking close?
             return refused, closing(tx) if closing is not None else set()
 
         return await self._repeat(lambda: self._metadata.write(work), for_ever=closing is not None)

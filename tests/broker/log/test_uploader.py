@@ -94,3 +94,20 @@ async def test_after_it_learned_of_a_commit_everything_goes_on(cluster: Any, mak
     assert log.committed_end == 5
     assert logs.pending_upload_bytes == 0
     assert logs._wal.used_bytes == 0
+
+
+@pytest.mark.parametrize("wal", ["disk", "objects"])
+async def test_a_broker_that_is_over_trims_nothing_of_what_its_closed_logs_held(
+    cluster: Any, make_batch: Any, wal: str
+) -> None:
+    cluster.wal = wal
+    log = await one_log(cluster)
+    logs = cluster.brokers[0][1]
+    await log.append(make_batch(3), acks=-1)
+    logs._fail(Exception("declared dead"))
+    with pytest.raises(KafkaStorageError):
+        await logs._uploader.upload(list(logs))
+    await cluster.crash(0)
+    await cluster.start(0)
+    log = await cluster.log(0)
+    assert log.log_end == 3
