@@ -20,8 +20,8 @@ from broker.objects.backend import Listed, ObstoreBackend
 from broker.objects.faults import Exists
 
 GENTLE_BYTES = 512 * 1024
-"""Of a large object, handed to the disk at once. Beside four objects of 32 MiB a WAL's fdatasync took 75 to 140 ms (p95) when
-each was written whole, and 7 to 10 ms so; the objects themselves were no slower (docs/decisions/0008).
+"""Of a large object, handed to the disk at once. Beside four objects of 32 MiB a WAL's fdatasync took 75 to 140 ms
+(p95) when each was written whole, and 7 to 10 ms so; the objects themselves were no slower (docs/decisions/0008).
 """
 
 Result = TypeVar("Result")
