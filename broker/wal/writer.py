@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from broker.wal.base import Entry, Recovered, WalError, WalFull, WalStats
 from broker.wal.layout import reserve_bytes
@@ -59,8 +60,10 @@ class RingWal:
         self.recovered = recovered
         self.on_group: Callable[[float], None] = lambda seconds: None
         self.stats = WalStats(capacity_bytes=ring.capacity, limit_bytes=min(ring.capacity, limit_bytes))
-        self._queue: deque[Append | _Trim | None] = deque()
-        self._queued = threading.Condition()
+        self._queue: SimpleQueue[Append | _Trim | None] = SimpleQueue()
+        """Without a lock of ours: the loop never waits in `append` for the thread to be done with taking (law 14)."""
+        self._kept: list[_Trim | None] = []
+        """The thread's own: what it took from the queue and comes back to when the group is written; at most one."""
         self._thread = threading.Thread(target=self._run, name="wal-writer", daemon=True)
         self._acked_mark = ring.position
         self._counted = deque([(ring.position, ring.position - ring.trimmed)])
@@ -133,18 +136,18 @@ class RingWal:
         """Everything at the head of the queue that may share a sync; a trim or the end comes alone."""
         group: list[Append] = []
         size = 0
-        with self._queued:
-            self._queued.wait_for(lambda: self._queue)
-            while self._queue and size < GROUP_BYTES:
-                first = self._queue[0]
-                if not isinstance(first, Append):
-                    if group:
-                        return group
-                    self._queue.popleft()
-                    return first
-                self._queue.popleft()
-                group.append(first)
-                size += len(first.entry.records)
+        while size < GROUP_BYTES:
+            try:
+                found = self._kept.pop() if self._kept else self._queue.get(block=not group)
+            except Empty:
+                break
+            if not isinstance(found, Append):
+                if group:
+                    self._kept.append(found)
+                    return group
+                return found
+            group.append(found)
+            size += len(found.entry.records)
         return group
 
     def _tell(self, what: Callable[..., None], *arguments: object) -> None:
@@ -154,9 +157,7 @@ class RingWal:
     # -- back on the event loop --------------------------------------------------------------------------------------
 
     def _put(self, what: Append | _Trim | None) -> None:
-        with self._queued:
-            self._queue.append(what)
-            self._queued.notify()
+        self._queue.put(what)
 
     def _group_done(self, group: Group) -> None:
         self._counted.append((group.mark, sum(one.reserved_bytes for one in group.appends)))
