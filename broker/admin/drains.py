@@ -53,6 +53,7 @@ async def _end(broker: Broker, drain: Drain) -> None:
         async with asyncio.timeout(MAX_DEADLINE_S):
             await broker.metadata.until(lambda image: _left(image, drain.broker) == 0)
             drain.seconds = broker.clock.monotonic() - drain.begun
+            broker.logs.stats.drains += 1
     status = "error" if drain.seconds is None else "ok"
     broker.logs.stats.on_operation("drain", status, broker.clock.monotonic() - drain.begun)
 
