@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, Protocol, TypeVar
 
+from broker.seldom import Seldom
+
 MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
 """Request bytes of all connections together; part of the memory a broker is bound to (log/config.py)."""
 
@@ -23,7 +25,8 @@ Connection = TypeVar("Connection", bound=Member)
 
 
 class Crowd(Generic[Connection]):
-    def __init__(self) -> None:
+    def __init__(self, seldom: Seldom) -> None:
+        self.seldom = seldom
         self.connections: set[Connection] = set()
         self.stopping = False
         self.held = False

@@ -25,6 +25,7 @@ from broker.api.registry import Api, Chunks, HangUp, find
 from broker.clock import Clock
 from broker.crowd import Crowd
 from broker.errors import KafkaError, MalformedFrame, code_of, name_of
+from broker.seldom import Seldom
 from broker.wire.cursor import Cursor
 from broker.wire.frames import FrameReader
 from broker.wire.headers import RequestHeader, read_request_header, response_header
@@ -54,7 +55,7 @@ class Server:
         self._settings = settings
         self._clock = clock
         self._listeners: list[asyncio.Server] = []
-        self._peers: Crowd[Connection] = Crowd()
+        self._peers: Crowd[Connection] = Crowd(Seldom(clock, log.warning))
         self._sweeper: asyncio.Task[None] | None = None
 
     async def listen(self, listener: str, host: str, port: int) -> tuple[str, int]:
@@ -93,6 +94,7 @@ class Server:
         """Hangs up on those who say nothing for long, or a frame too slowly."""
         while True:
             await self._clock.sleep(_SWEEP_SECONDS)
+            self._peers.seldom.sweep()
             now = self._clock.monotonic()
             for connection in tuple(self._peers.connections):
                 connection.close_if_idle(now)
@@ -234,7 +236,8 @@ class Connection(asyncio.BufferedProtocol):
     def _hang_up(self, fault: MalformedFrame) -> None:
         if not self._transport.is_closing():
             info = self._context.connection
-            log.warning("hung up on %s (client id %.64r): %.200s", info.peer, info.client_id, fault)
+            line = f"hung up on {info.peer} (client id {info.client_id[:64]!r}): {str(fault)[:200]}"
+            self._peers.seldom.say(info.peer, str(fault), line)
             self._transport.abort()
 
     def abort(self) -> None:
