@@ -85,6 +85,7 @@ class Node:
         self._times = StorageTimes()
         self._watch = LoopWatch(clock)
         self._turns = Turns(clock)
+        self._serving = False
         self._page: Metrics | None = None
         self._biller: Biller | None = None
         self._wal_stores: dict[str, ObjectStore] = {}
@@ -121,6 +122,7 @@ class Node:
             self._biller = self._make_biller()
             self._spawn(self._biller.run())
         first = self._listeners[config.listeners[0].name]
+        self._serving = True
         return Address(kafka=f"{first[0]}:{first[1]}", http=http)
 
     async def failed(self) -> Exception:
@@ -129,6 +131,7 @@ class Node:
 
     async def stop(self) -> None:
         """Hands over and leaves, in bounded time."""
+        self._serving = False
         await self._groups.stop()
         try:
             async with asyncio.timeout(_STOP_S):
@@ -345,7 +348,7 @@ class Node:
         return Reply(text="ok\n")
 
     def _readiness(self) -> Reply:
-        if not self._logs.ready:
+        if not (self._serving and self._logs.ready) or self._logs.failed.done():
             return Reply(status=HTTPStatus.SERVICE_UNAVAILABLE, text="starting or stopping\n")
         return Reply(text="ready\n")
 
