@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -213,6 +214,7 @@ def main() -> int:
     parser.add_argument("--upload-interval", type=float, default=5.0, help="60 is the product's: then by size")
     parser.add_argument("--rate-mb", type=float, default=MB_PER_S)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left running
     good = True
     for name in given.kind:
         with tempfile.TemporaryDirectory(prefix="streampilot-failover-", ignore_cleanup_errors=True) as path:

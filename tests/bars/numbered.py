@@ -1,8 +1,8 @@
 """Numbered records at a rate, from a process of its own, and what became of each: for bars that must show that nothing
 was lost.
 
-`python -m tests.bars.numbered BOOTSTRAP TOPIC PARTITIONS MB_PER_S FILE` writes until SIGTERM, then prints one JSON line;
-FILE gets a byte for each record, 1 when it was acknowledged.
+`python -m tests.bars.numbered BOOTSTRAP TOPIC PARTITIONS MB_PER_S FILE` writes until SIGTERM, then prints one JSON
+line; FILE gets a byte for each record, 1 when it was acknowledged.
 """
 
 from __future__ import annotations
