@@ -121,16 +121,24 @@ class RingWal:
     def _run(self) -> None:
         try:
             self._begin()
-            while (work := self._gather()) is not None:
-                if isinstance(work, _Trim):
-                    self._ring.trim(work.mark)
-                    self._tell(self._trim_done, work.done)
-                else:
-                    begun = time.perf_counter()
-                    mark = self._ring.write([one.entry for one in work])
-                    self._tell(self._group_done, Group(appends=work, mark=mark, begun=begun))
+            while self._take():
+                pass
         except Exception as error:
             self._tell(self._fail, WalError(f"{self._ring.path}: {error}; the broker stops, start it again to recover"))
+
+    def _take(self) -> bool:
+        """One group or trim, of which nothing is kept while the thread waits for the next; False at the end."""
+        work = self._gather()
+        if work is None:
+            return False
+        if isinstance(work, _Trim):
+            self._ring.trim(work.mark)
+            self._tell(self._trim_done, work.done)
+        else:
+            begun = time.perf_counter()
+            mark = self._ring.write([one.entry for one in work])
+            self._tell(self._group_done, Group(appends=work, mark=mark, begun=begun))
+        return True
 
     def _gather(self) -> list[Append] | _Trim | None:
         """Everything at the head of the queue that may share a sync; a trim or the end comes alone."""
