@@ -2,10 +2,11 @@
 
 import asyncio
 import random
+from contextlib import suppress
 
 import pytest
 
-from broker.wal.base import WalError
+from broker.wal.base import WalError, WalFull
 from broker.wal.shelf import Shelf
 from broker.wal.slot_fence import READ_AHEAD, fence_and_read
 from broker.wal.slot_layout import Place, pack_fence, pack_slot
