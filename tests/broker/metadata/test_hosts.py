@@ -36,12 +36,13 @@ async def test_a_host_joins_when_its_wal_outlives_it_or_when_that_was_allowed(
     metadata: Metadata, change: dict[str, Any]
 ) -> None:
     away = replace(registration(7), **{"host_id": "there", **change})
-    await metadata.write(lambda tx: refuse_second_host(tx, away))
+    assert await metadata.write(lambda tx: refuse_second_host(tx, away)) is None
 
 
 async def test_hosts_that_are_gone_do_not_count(metadata: Metadata) -> None:
     await metadata.write(lambda tx: tx.run("UPDATE brokers SET alive = 0"))
-    await metadata.write(lambda tx: refuse_second_host(tx, replace(registration(7), host_id="there")))
+    away = replace(registration(7), host_id="there")
+    assert await metadata.write(lambda tx: refuse_second_host(tx, away)) is None
 
 
 async def test_a_lost_wal_is_given_up_by_name_and_its_partitions_open_without_it(metadata: Metadata) -> None:

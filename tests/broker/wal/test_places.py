@@ -38,7 +38,9 @@ def test_a_lock_of_this_host_is_refused_as_a_fence_where_other_hosts_can_write(d
 
 
 def test_a_local_disk_may_hold_any_wal() -> None:
-    refuse_shared("file:///var/wal", MOUNTS)
+    for url in ("file:///var/wal", "file:///var/wal?fence=verify"):
+        refuse_shared(url, MOUNTS)
+    assert file_system(Path("/var/wal"), MOUNTS) not in ("nfs4", "cifs", "fuse.s3fs", "9p")
 
 
 def test_the_fence_is_read_from_the_url() -> None:
