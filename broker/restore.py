@@ -67,8 +67,7 @@ class Restored:
 async def restore(store: ObjectStore, metadata: Metadata, clock: Clock, where: str, version: int | None) -> Restored:
     """Loads the snapshot into the empty store in one transaction. CannotRestore, and nothing is changed."""
     await metadata.read(lambda tx: revival.refuse_unless_empty(tx, where))
-    key, data, damaged = await _newest(store, version)
-    header = snapshot.header_of(data)
+    key, data, header, damaged = await _newest(store, version)
     listed = [(object_id_of(path), size) for path, size in await store.list("objects/")]
     strangers = [(object_id, size) for object_id, size in listed if object_id > header.newest_object]
     now_ms = clock.wall_ms()
@@ -94,18 +93,18 @@ async def restore(store: ObjectStore, metadata: Metadata, clock: Clock, where: s
     )
 
 
-async def _newest(store: ObjectStore, version: int | None) -> tuple[str, bytes, int]:
-    """Key and bytes of the newest whole snapshot (or of the version asked for), and how many newer ones are damaged."""
+async def _newest(store: ObjectStore, version: int | None) -> tuple[str, bytes, snapshot.Header, int]:
+    """Key, bytes and header of the newest whole one (or of that version), and how many newer ones are damaged."""
     keys = sorted((key for key, _ in await store.list(PREFIX)), reverse=True)
     if version is not None:
         keys = [key for key in keys if f"/{version:020d}." in f"/{key.rpartition('/')[2]}"]
     for damaged, key in enumerate(keys):
         data = await store.get(key)
         try:
-            snapshot.header_of(data)
+            header = snapshot.header_of(data)
         except snapshot.DamagedSnapshot:
             continue
-        return key, data, damaged
+        return key, data, header, damaged
     wanted = f"snapshot of version {version}" if version is not None else "whole snapshot"
     raise CannotRestore(f"{store.url} holds no {wanted} under {PREFIX} ({len(keys)} looked at): correct --objects")
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from broker.records.batch import HEADER_BYTES, Batch, batches
-from broker.records.contents import has_horizon
+from broker.records.contents import LyingRecords, has_horizon, varint
 
 Bytes = bytes | bytearray | memoryview
 NOTHING = (-1, -1)
-MAX_SHIFT = 70
 
 
 def first_at(data: Bytes, timestamp_ms: int, floor: int = 0) -> tuple[int, int]:
@@ -31,7 +30,7 @@ def _in_batch(data: Bytes, batch: Batch, timestamp_ms: int) -> tuple[int, int]:
     if batch.is_log_append_time:
         return batch.base_offset, batch.max_timestamp
     if batch.codec == "none":
-        with suppress(IndexError, ValueError):  # records are opaque until here: they may be anything
+        with suppress(IndexError, ValueError, LyingRecords):  # records are opaque until here: they may be anything
             return _in_records(data, batch, timestamp_ms)
     at_least = timestamp_ms if has_horizon(batch) else max(batch.base_timestamp, timestamp_ms)
     return batch.base_offset, min(at_least, batch.max_timestamp)
@@ -40,23 +39,10 @@ def _in_batch(data: Bytes, batch: Batch, timestamp_ms: int) -> tuple[int, int]:
 def _in_records(data: Bytes, batch: Batch, timestamp_ms: int) -> tuple[int, int]:
     at = batch.position + HEADER_BYTES
     for _ in range(batch.count):
-        size, begin = _varint(data, at)
-        delta, at = _varint(data, begin + 1)
+        size, begin = varint(data, at)
+        delta, at = varint(data, begin + 1)
         if batch.base_timestamp + delta >= timestamp_ms:
-            offset_delta, _ = _varint(data, at)
+            offset_delta, _ = varint(data, at)
             return batch.base_offset + offset_delta, batch.base_timestamp + delta
         at = begin + size
     raise ValueError("the header's newest timestamp is in no record")
-
-
-def _varint(data: Bytes, at: int) -> tuple[int, int]:
-    """A zigzag varint, as Kafka writes them, and where it ends."""
-    value = shift = 0
-    while shift < MAX_SHIFT:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), at
-        shift += 7
-    raise ValueError("a varint of more than ten bytes")

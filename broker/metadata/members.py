@@ -12,6 +12,7 @@ from broker.metadata.hosts import refuse_second_host
 from broker.metadata.image import NOBODY, Recovery
 from broker.metadata.picture import BROKERS, DUTIES, TOPIC
 from broker.metadata.rows import OpenRange, Registration
+from broker.metadata.trims import lives
 
 
 def register(tx: Tx, me: Registration, now_ms: int) -> tuple[int, Recovery | None]:
@@ -145,15 +146,11 @@ def take_control(tx: Tx, me: int, my_epoch: int, from_broker: int) -> int | None
     late.
     """
     row = tx.one("SELECT broker, epoch FROM controller")
-    if row[0] != from_broker or not _lives(tx, me, my_epoch):
+    if row[0] != from_broker or not lives(tx, me, my_epoch):
         return None
     tx.run("UPDATE controller SET broker = ?, broker_epoch = ?, epoch = ?", me, my_epoch, row[1] + 1)
     tx.changed(DUTIES)
     return int(row[1]) + 1
-
-
-def _lives(tx: Tx, broker: int, epoch: int) -> bool:
-    return tx.one("SELECT 1 FROM brokers WHERE id = ? AND epoch = ? AND alive = 1", broker, epoch) is not None
 
 
 def check_controller(tx: Tx, me: int, controller_epoch: int) -> None:
@@ -169,7 +166,7 @@ def declare_dead(
     and when the broker lives: its heartbeat is not at `silent_at` any more, where it was seen to stand still.
     """
     check_controller(tx, me, controller_epoch)
-    if not _lives(tx, dead, dead_epoch):
+    if not lives(tx, dead, dead_epoch):
         return None
     if silent_at is not None and tx.one("SELECT heartbeat FROM brokers WHERE id = ?", dead) != (silent_at,):
         return None

@@ -14,7 +14,6 @@ from broker.wal.ring import Ring
 from broker.wal.writer import RingWal
 
 RING_FILE, LOCK_FILE = "ring", "lock"
-DEFAULT_BYTES = 256 * 1024 * 1024
 
 
 class DiskWal(RingWal):

@@ -20,6 +20,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tests.watermarks import watermarks
+
 RECORD_BYTES = 10_000
 TICK_S = 0.02
 
@@ -102,7 +104,7 @@ def read_back(bootstrap: str, topic: str, partitions: int) -> tuple[set[int], in
     twice = 0
     for partition in range(partitions):
         at = TopicPartition(topic, partition, 0)
-        _, high = consumer.get_watermark_offsets(at, timeout=30)
+        _, high = watermarks(consumer, topic, partition)
         consumer.assign([at])
         due, deadline = 0, time.monotonic() + 120
         while due < high and time.monotonic() < deadline:

@@ -9,13 +9,10 @@ there, full speed must be back within 10 s of the store's return, and the broker
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -23,7 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from broker.log.config import LogsConfig, memory_bound_bytes
 from tests.bars.cluster import Cluster, usage
 from tests.bars.numbered import Writer, Written, read_back
-from tests.chaos.services import BUCKET, CREDENTIALS, S3
+from tests.chaos.services import BUCKET, CREDENTIALS, S3, environment_of
 from tests.faults.wire import Wire
 
 MIB = 1 << 20
@@ -50,18 +47,6 @@ class Memory:
         self._over.set()
         self._thread.join()
         return self.most_bytes
-
-
-@contextmanager
-def environment(more: Mapping[str, str]) -> Iterator[None]:
-    """For the processes that are started inside."""
-    before = dict(os.environ)
-    os.environ.update(more)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def absence(wire: Wire, absent_s: float) -> float:
@@ -110,7 +95,7 @@ def run(
         wire = Wire("127.0.0.1", s3.port)
         cluster = Cluster(directory, 1, flags=flags)
         try:
-            with environment({**CREDENTIALS, "AWS_ENDPOINT_URL": wire.url}):
+            with environment_of({**CREDENTIALS, "AWS_ENDPOINT_URL": wire.url}):
                 cluster.start()
             admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
             admin.create_topics([NewTopic("load", PARTITIONS, 1)])["load"].result(30)

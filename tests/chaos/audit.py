@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from broker.clock import SystemClock
@@ -15,6 +14,7 @@ from broker.metadata import Metadata
 from broker.metadata.database import Tx
 from broker.objects import open_store
 from broker.wal.slot_layout import FENCE_BYTES, PREFIX, Place
+from tests.chaos.services import environment_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,13 @@ class Audit:
 
 def audit(metadata_url: str, objects_url: str, environment: Mapping[str, str]) -> Audit:
     """What is there now; orphans may just not be collected yet."""
-    with _standing_in(environment):
+    with environment_of(environment):
         return asyncio.run(_audit(metadata_url, objects_url))
 
 
 def keys(objects_url: str, environment: Mapping[str, str]) -> set[str]:
     """Of all objects that are there now."""
-    with _standing_in(environment):
+    with environment_of(environment):
         store = open_store(objects_url, clock=SystemClock(), rng=random.Random())
         return {key for key, _ in asyncio.run(store.list("objects/"))}
 
@@ -69,15 +69,3 @@ def _is_left_over(key: str, size: int, lives: Collection[tuple[int, int]]) -> bo
 def _committed(tx: Tx) -> tuple[dict[int, int], set[int]]:
     rows = tx.all("SELECT id, size_bytes FROM objects WHERE state = 'committed'")
     return {row[0]: row[1] for row in rows}, {row[0] for row in tx.all("SELECT DISTINCT object FROM ranges")}
-
-
-@contextmanager
-def _standing_in(environment: Mapping[str, str]) -> Iterator[None]:
-    """The process's environment for a moment: object stores take credentials from nowhere else."""
-    kept = dict(os.environ)
-    os.environ.update(environment)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(kept)

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -115,3 +116,15 @@ class Postgres:
 def s3_environment(port: int) -> dict[str, str]:
     """What a process needs in order to speak to the store at that port."""
     return {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+
+
+@contextmanager
+def environment_of(more: Mapping[str, str]) -> Iterator[None]:
+    """For processes started, and object stores opened, inside: they take credentials from nowhere else."""
+    before = dict(os.environ)
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -17,6 +17,7 @@ from itertools import count
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from tests.chaos.history import History, Place, Session, Value
+from tests.watermarks import watermarks
 
 TOPICS = {"once": True, "plain": False}
 """Topic to whether its producers are idempotent."""
@@ -335,7 +336,7 @@ class Workload:
             consumer.close()
 
     def _end_of(self, consumer: Consumer, place: Place) -> int:
-        low, high = consumer.get_watermark_offsets(TopicPartition(*place), timeout=20)
+        low, high = watermarks(consumer, *place)
         end = self.history.part(place).end
         if low != 0:
             self.history.anomalies.add("lost", f"{place[0]}-{place[1]} begins at {low}")

@@ -23,6 +23,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.faults.brokers import Brokers, DidNotStart
+from tests.watermarks import watermarks
 
 PARTITIONS = 6
 LIMIT_S = 10.0
@@ -151,7 +152,7 @@ def read_back(bootstrap: str, topic: str) -> tuple[Counter[bytes], list[str]]:
     faults: list[str] = []
     try:
         for partition in range(PARTITIONS):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+            low, high = watermarks(consumer, topic, partition)
             if low != 0:
                 faults.append(f"{topic}-{partition} begins at {low}")
             consumer.assign([TopicPartition(topic, partition, 0)])

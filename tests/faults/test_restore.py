@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.faults.brokers import Brokers
+from tests.watermarks import watermarks
 
 FLAGS = ("--no-bill", "--snapshot-interval", "0.5")
 
@@ -40,7 +41,7 @@ def values(brokers: Brokers) -> list[int]:
     consumer = Consumer({"bootstrap.servers": brokers.bootstrap, "group.id": "g", "enable.auto.commit": False})
     consumer.assign([TopicPartition("t", partition, 0) for partition in range(4)])
     found, deadline = [], time.monotonic() + 30
-    ends = sum(consumer.get_watermark_offsets(TopicPartition("t", p), timeout=20)[1] for p in range(4))
+    ends = sum(watermarks(consumer, "t", p)[1] for p in range(4))
     while len(found) < ends and time.monotonic() < deadline:
         found += [int(message.value()) for message in consumer.consume(1000, 0.5) if not message.error()]
     consumer.close()

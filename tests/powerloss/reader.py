@@ -20,6 +20,7 @@ from broker.clock import SystemClock
 from broker.flags import parse
 from broker.node import Node
 from tests.powerloss.workload import GROUP, PARTITIONS, TOPIC, digest, flags
+from tests.watermarks import watermarks
 
 READ_S = 20.0
 
@@ -54,9 +55,7 @@ def read(bootstrap: str) -> dict[str, Any]:
     try:
         ends, starts = {}, {}
         for partition in range(PARTITIONS):
-            starts[partition], ends[partition] = consumer.get_watermark_offsets(
-                TopicPartition(TOPIC, partition), timeout=READ_S
-            )
+            starts[partition], ends[partition] = watermarks(consumer, TOPIC, partition, timeout_s=READ_S)
         consumer.assign([TopicPartition(TOPIC, partition, starts[partition]) for partition in range(PARTITIONS)])
         due = dict(starts)
         deadline = time.monotonic() + READ_S

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from broker.log.audit import audit
 from broker.log.housekeeping import Housekeeping
 from broker.log.reader import object_key
 from broker.metadata import commits
 from broker.objects import BadStore
+from tests.broker.log.audit import audit
 from tests.broker.log.conftest import Cluster, batch
 from tests.broker.log.stepping import SteppingBackend, SteppingDatabase, Steps, WoundClock
 
