@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from broker.clock import Clock
+from broker.security.access import OPEN, Access
 from broker.turns import Turns
 
 
@@ -78,3 +79,5 @@ class Context:
     turns: Turns
     """Asked by handlers whose work may be long (law 14)."""
     connection: ConnectionInfo
+    access: Access = OPEN
+    """What the asker may do."""

@@ -19,6 +19,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from broker.api.context import ConnectionInfo, Context, Meter, Settings
+from broker.security.access import Need
 from broker.wire.codec import decode, encode_answer, is_loaded, shape
 from broker.wire.codec import load as load_shape
 from broker.wire.encoder import Fields
@@ -62,6 +63,8 @@ class Api:
     decode: Decoder
     encode: Encoder
     failed: Failed
+    needs: tuple[Need, ...]
+    """The rights that its handler asks for, per resource named; a test makes the matrix of refusals from them."""
     drop_when_gone: bool
     """Whether the handler is cancelled when its client hangs up: only for what waits long and changes nothing."""
 
@@ -95,6 +98,7 @@ def register(
     decoder: Decoder | None = None,
     encoder: Encoder | None = None,
     failed: Failed | None = None,
+    needs: tuple[Need, ...] = (),
     drop_when_gone: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Makes the decorated coroutine the handler of an API key, for versions low to high, both included."""
@@ -118,6 +122,7 @@ def register(
             decode=decoder or decode_with_kio,
             encode=encoder or encode_with_kio,
             failed=failed or only_error_code,
+            needs=needs,
             drop_when_gone=drop_when_gone,
         )
         return handle
