@@ -6,7 +6,7 @@ A topic's value is its own, else the broker's under the synonym (dynamic for thi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -295,23 +295,35 @@ class Configs:
 
     def broker(self, name: str) -> Value:
         """A broker config's value."""
-        key = of_broker(name)
+        return next(self._at_broker(of_broker(name)))
+
+    def topic(self, name: str, own: Mapping[str, str]) -> Value:
+        """A topic config's value; `own` is what the topic itself was given."""
+        key = of_topic(name)
+        found = next(self._at_topic(key, own))
+        return Value(key=key, value=found.value, source=found.source)
+
+    def synonyms(self, key: ConfigKey, own: Mapping[str, str] | None = None) -> tuple[Value, ...]:
+        """Every value that is set for it, the one that holds first, the default last. `own` says that it is a topic's,
+        and what the topic was given.
+        """
+        return tuple(self._at_broker(key) if own is None else self._at_topic(key, own))
+
+    def _at_topic(self, key: ConfigKey, own: Mapping[str, str]) -> Iterator[Value]:
+        if key.name in own:
+            yield Value(key=key, value=own[key.name], source=Source.TOPIC)
+        if key.synonym is None:
+            yield Value(key=key, value=key.default, source=Source.DEFAULT)
+        else:
+            yield from self._at_broker(of_broker(key.synonym))
+
+    def _at_broker(self, key: ConfigKey) -> Iterator[Value]:
         layers = (
             (self.dynamic.get(self.broker_id, {}), Source.DYNAMIC_BROKER),
             (self.dynamic.get(None, {}), Source.DYNAMIC_DEFAULT_BROKER),
             (self.static, Source.STATIC_BROKER),
         )
         for values, source in layers:
-            if name in values:
-                return Value(key=key, value=values[name], source=source)
-        return Value(key=key, value=key.default, source=Source.DEFAULT)
-
-    def topic(self, name: str, own: Mapping[str, str]) -> Value:
-        """A topic config's value; `own` is what the topic itself was given."""
-        key = of_topic(name)
-        if name in own:
-            return Value(key=key, value=own[name], source=Source.TOPIC)
-        if key.synonym is None:
-            return Value(key=key, value=key.default, source=Source.DEFAULT)
-        inherited = self.broker(key.synonym)
-        return Value(key=key, value=inherited.value, source=inherited.source)
+            if key.name in values:
+                yield Value(key=key, value=values[key.name], source=source)
+        yield Value(key=key, value=key.default, source=Source.DEFAULT)

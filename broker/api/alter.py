@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,13 @@ from broker.errors import InvalidConfig, InvalidRequest
 from broker.metadata.image import Image
 
 TOPIC, BROKER = 2, 4
+
+
+def check_once(asked: Any, resources: Iterable[Any]) -> None:
+    """InvalidRequest for a resource that stands in the request more than once: which of the two would hold?"""
+    name = (asked.resource_type, asked.resource_name)
+    if sum((each.resource_type, each.resource_name) == name for each in resources) > 1:
+        raise InvalidRequest(f"resource {asked.resource_name[:64]} stands in the request more than once")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,15 @@
 """DescribeConfigs (32), versions 1 to 4, of topics and brokers: value, where it comes from, and what it means.
 
+Synonyms are told in the order in which they hold: the topic's own value, then what is set for this broker, for all
+brokers, on the command line, and the default. No value is a secret, so none is hidden.
+
 A broker's own settings (id, listeners, zone) are asked of that broker; another one answers them from the metadata.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from broker.api.context import Context
@@ -15,6 +19,14 @@ from broker.configs import BROKER_CONFIGS, TOPIC_CONFIGS, Configs, Source, Value
 from broker.errors import InvalidRequest, KafkaError
 from broker.metadata.image import Image
 from broker.wire.encoder import Fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """One config: what holds, and everything that is set."""
+
+    value: Value
+    synonyms: tuple[Value, ...]
 
 
 def _failed(request: Any, _version: int, code: int) -> Fields:
@@ -27,19 +39,22 @@ async def describe_configs(context: Context, request: Any, version: int) -> Fiel
     results = []
     for asked in request.resources:
         try:
-            values = await _values(context, asked)
+            shown = await _values(context, asked)
         except KafkaError as error:
             results.append(_result(asked, error.code, error.message))
             continue
         wanted = asked.configuration_keys
-        shown = [value for value in values if wanted is None or not wanted or value.key.name in wanted]
         documented = getattr(request, "include_documentation", False)
-        configs = [_config(value, documented, request.include_synonyms) for value in shown]
+        configs = [
+            _config(each, documented, request.include_synonyms)
+            for each in shown
+            if not wanted or each.value.key.name in wanted
+        ]
         results.append(_result(asked, 0, None) | {"configs": configs})
     return {"results": results}
 
 
-async def _values(context: Context, asked: Any) -> Iterable[Value]:
+async def _values(context: Context, asked: Any) -> Iterable[_Shown]:
     match asked.resource_type:
         case 2:
             return await _of_topic(context, asked.resource_name)
@@ -53,26 +68,30 @@ async def _values(context: Context, asked: Any) -> Iterable[Value]:
             )
 
 
-async def _of_topic(context: Context, name: str) -> Iterable[Value]:
+async def _of_topic(context: Context, name: str) -> Iterable[_Shown]:
     check_name(name)
     image: Image = context.metadata.image
     if image.topic(name) is None:
         image = await context.metadata.refresh()
     topic, current = find_topic(image, name), configs_of(context)
-    return [current.topic(config, topic.configs) for config in sorted(TOPIC_CONFIGS)]
+    return [
+        _Shown(value=current.topic(config, topic.configs), synonyms=current.synonyms(key, topic.configs))
+        for config, key in sorted(TOPIC_CONFIGS.items())
+    ]
 
 
-def _of_broker(context: Context, name: str) -> Iterable[Value]:
+def _of_broker(context: Context, name: str) -> Iterable[_Shown]:
     """An empty name means the defaults of all brokers, of which only what was set is shown."""
     image: Image = context.metadata.image
     current = configs_of(context)
     if not name:
         everyone = image.broker_configs.get(None, {})
-        return [
+        set_for_all = [
             Value(key=BROKER_CONFIGS[config], value=value, source=Source.DYNAMIC_DEFAULT_BROKER)
             for config, value in sorted(everyone.items())
             if config in BROKER_CONFIGS
         ]
+        return [_Shown(value=value, synonyms=(value,)) for value in set_for_all]
     if not name.isdecimal() or int(name) not in image.brokers:
         raise InvalidRequest(f"there is no broker {name[:32]}")
     broker = image.brokers[int(name)]
@@ -84,17 +103,21 @@ def _of_broker(context: Context, name: str) -> Iterable[Value]:
     }
     static = {**(context.config.configs if broker.id == context.config.broker_id else {}), **own}
     there = Configs(broker_id=broker.id, static=static, dynamic=current.dynamic)
-    return [there.broker(config) for config in sorted(BROKER_CONFIGS)]
+    return [
+        _Shown(value=there.broker(config), synonyms=there.synonyms(key))
+        for config, key in sorted(BROKER_CONFIGS.items())
+    ]
 
 
-def _config(value: Value, documented: bool, with_synonyms: bool) -> Fields:
-    synonyms = [{"name": value.key.name, "value": value.value, "source": int(value.source)}] if with_synonyms else []
+def _config(shown: _Shown, documented: bool, with_synonyms: bool) -> Fields:
+    value = shown.value
+    synonyms = [{"name": s.key.name, "value": s.value, "source": int(s.source)} for s in shown.synonyms]
     return {
         "name": value.key.name,
         "value": value.value,
         "read_only": value.key.read_only,
         "config_source": int(value.source),
-        "synonyms": synonyms,
+        "synonyms": synonyms if with_synonyms else (),
         "config_type": int(value.key.kind),
         "documentation": value.key.doc if documented else None,
     }

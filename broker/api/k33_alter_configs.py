@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from broker.api.alter import Change, apply, checked, find_target, result
+from broker.api.alter import Change, apply, check_once, checked, find_target, result
 from broker.api.context import Context
 from broker.api.registry import register
 from broker.errors import NONE, KafkaError
@@ -21,6 +21,7 @@ async def alter_configs(context: Context, request: Any, version: int) -> Fields:
     responses = []
     for asked in request.resources:
         try:
+            check_once(asked, request.resources)
             target = await find_target(context, asked)
             put = {config.name: checked(target, config.name, config.value) for config in asked.configs}
             await apply(context, target, Change(put=put, delete=set(target.own) - set(put)), request.validate_only)

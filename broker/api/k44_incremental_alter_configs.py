@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from broker.api.alter import Change, Target, apply, checked, find_target, result
+from broker.api.alter import Change, Target, apply, check_once, checked, find_target, result
 from broker.api.context import Context
 from broker.api.registry import register
 from broker.configs import Kind
@@ -24,6 +24,7 @@ async def incremental_alter_configs(context: Context, request: Any, version: int
     responses = []
     for asked in request.resources:
         try:
+            check_once(asked, request.resources)
             target = await find_target(context, asked)
             await apply(context, target, _change(target, asked.configs), request.validate_only)
             responses.append(result(asked, NONE))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from uuid import UUID
 
 from broker.clock import Clock
@@ -116,6 +116,22 @@ class GroupCoordinator:
         await self._shards.shard(group_id)
         async with retriable():
             return await self._metadata.fetch_offsets(group_id)
+
+    async def delete_offsets(self, group_id: str, keys: Collection[OffsetKey]) -> set[OffsetKey]:
+        """Forgets what was committed of these partitions; those are left and given back that a member reads."""
+        shard, entry = await self._shards.entry(group_id)
+        if entry is None:
+            raise GroupIdNotFound(f"group {group_id} does not exist")
+        read = entry.group.subscribed()
+        if read is None:
+            raise NonEmptyGroup(f"group {group_id} has members of type {entry.group.protocol_type}: stop them first")
+        topics = {topic.id for name in read if (topic := self._metadata.image.topic(name)) is not None}
+        kept = {key for key in keys if key[0] in topics}
+        gone = [key for key in keys if key not in kept]
+        if gone:
+            async with retriable():
+                await self._metadata.delete_offsets(group_id, gone, coordinator=shard.coordinator)
+        return kept
 
     async def describe(self, group_id: str) -> GroupView:
         """The group as it is now; GroupIdNotFound where there is none."""

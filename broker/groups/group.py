@@ -21,6 +21,7 @@ from broker.errors import (
 from broker.groups.member import Member, common_protocols, elect_protocol
 from broker.groups.shapes import Answer, Effects, GroupView, JoinAnswer, SyncAnswer, SyncRequest
 from broker.groups.state import GroupState, check_step
+from broker.groups.subscriptions import PROTOCOL_TYPE, topics_of
 
 _MAX_GENERATION = 2**31 - 1
 
@@ -111,6 +112,15 @@ class Group:
         if self.state is GroupState.COMPLETING:
             raise RebalanceInProgress(f"group {self.group_id} waits for its leader's assignment")
         member.touch(now)
+
+    def subscribed(self) -> frozenset[str] | None:
+        """The topics that members read; None where that cannot be known, and everything must be taken as read."""
+        if not self.members:
+            return frozenset()
+        if self.protocol_type != PROTOCOL_TYPE:
+            return None
+        found = [topics_of(m.protocols[0][1]) if m.protocols else None for m in self.members.values()]
+        return None if None in found else frozenset().union(*(topics for topics in found if topics is not None))
 
     def known(self, member_id: str, instance_id: str | None) -> Member:
         """The member, or UnknownMemberId; FencedInstanceId when its instance has come back under another id."""

@@ -153,6 +153,18 @@ class Logs:
         return self._wal.used_bytes if self._wal is not None else 0
 
     @property
+    def wal_capacity_bytes(self) -> int:
+        return self.stats.wal_capacity_bytes
+
+    @property
+    def wal_url(self) -> str:
+        return self._config.wal_url
+
+    @property
+    def objects_url(self) -> str:
+        return self._store.url
+
+    @property
     def oldest_pending_s(self) -> float:
         """Age of the oldest record that only the WAL has."""
         return self._pacing.oldest_pending_s if self._pacing is not None else 0.0

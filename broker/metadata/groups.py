@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from broker.errors import InvalidRequest, KafkaError, NotCoordinator
@@ -69,6 +69,15 @@ def fetch_offsets(tx: Tx, group_id: str) -> dict[OffsetKey, OffsetRow]:
         (UUID(bytes=topic), index): OffsetRow(offset=o, leader_epoch=e, metadata=m, committed_at_ms=at)
         for topic, index, o, e, m, at in rows
     }
+
+
+def delete_offsets(tx: Tx, group_id: str, keys: Collection[OffsetKey], coordinator: Coordinator) -> None:
+    """Forgets single partitions."""
+    check_coordinator(tx, coordinator)
+    tx.many(
+        "DELETE FROM offsets WHERE group_id = ? AND topic_id = ? AND partition = ?",
+        [(group_id, topic.bytes, index) for topic, index in keys],
+    )
 
 
 def save_group(tx: Tx, row: GroupRow, coordinator: Coordinator) -> None:

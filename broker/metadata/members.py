@@ -153,6 +153,11 @@ def take_control(tx: Tx, me: int, my_epoch: int, from_broker: int) -> int | None
     return int(row[1]) + 1
 
 
+def controller_epoch(tx: Tx) -> int:
+    """How often control has changed hands."""
+    return int(tx.one("SELECT epoch FROM controller")[0])
+
+
 def check_controller(tx: Tx, me: int, controller_epoch: int) -> None:
     """NotController unless the caller still is it, under the same epoch (law 11)."""
     if tx.one("SELECT 1 FROM controller WHERE broker = ? AND epoch = ?", me, controller_epoch) is None:

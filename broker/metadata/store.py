@@ -208,6 +208,9 @@ class Metadata:
     async def fetch_offsets(self, group_id: str) -> dict[OffsetKey, OffsetRow]:
         return await self.read(lambda tx: groups.fetch_offsets(tx, group_id))
 
+    async def delete_offsets(self, group_id: str, keys: Collection[OffsetKey], coordinator: Coordinator) -> None:
+        await self.write(lambda tx: groups.delete_offsets(tx, group_id, keys, coordinator))
+
     async def save_group(self, row: GroupRow, coordinator: Coordinator) -> None:
         await self.write(lambda tx: groups.save_group(tx, row, coordinator))
 
