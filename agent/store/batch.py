@@ -21,6 +21,8 @@ class Batch:
     values: NDArray[np.float64]
     tables: dict[str, Columns] = field(default_factory=dict)
     """Kind (`agent.store.hours.KINDS`) to its columns without `ts`."""
+    ended: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    """Series that gave no sample any more: each gets a stale marker, a row without a value."""
 
     @property
     def rows(self) -> int:

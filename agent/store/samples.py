@@ -16,18 +16,20 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.model.clock import Clock
 from agent.store.batch import Batch, Columns, instant, objects
 from agent.store.errors import StoreError
 from agent.store.hours import KINDS, ORDER, column_names, hour_name, hours_between, split_name
+from agent.store.rollups import BUCKET, LOOK_BACK, rollup_sql
 
 Labels = tuple[tuple[str, str], ...]
 MOST_SERIES = 2_000_000
@@ -111,6 +113,7 @@ class SampleStore:
         try:
             new = self._insert_series(connection, batch.at)
             self._insert(connection, "samples", batch.at, {"series": batch.series, "value": batch.values})
+            self._insert(connection, "samples", batch.at, {"series": batch.ended})
             for kind, columns in batch.tables.items():
                 self._insert(connection, kind, batch.at, columns)
             connection.commit()
@@ -146,9 +149,11 @@ class SampleStore:
         table = hour_name(kind, at)
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table}({KINDS[kind]})")
         names = ", ".join(columns)
+        # DuckDB takes NaN in a numpy column for NULL, and NULL is the stale marker.
+        picked = names.replace("value", "coalesce(value, 'nan')") if kind == "samples" else names
         connection.register("incoming", columns)
         connection.execute(
-            f"INSERT INTO {table}(ts, {names}) SELECT timezone('UTC', ?::TIMESTAMP), {names} FROM incoming",
+            f"INSERT INTO {table}(ts, {names}) SELECT timezone('UTC', ?::TIMESTAMP), {picked} FROM incoming",
             [str(instant(at))],
         )
         connection.unregister("incoming")
@@ -190,6 +195,38 @@ class SampleStore:
                     for name in registered:
                         connection.unregister(name)
             return answer
+
+    def query_over(
+        self,
+        kind: str,
+        since: datetime,
+        until: datetime,
+        text: Callable[[str], str],
+        parameters: Mapping[str, Any] | None = None,
+        **registered: Columns,
+    ) -> Columns:
+        """Runs the SELECT that `text` makes of `relation(kind, since, until)`; no roll-off comes in between."""
+        with self._lock:
+            return self.query(text(self.relation(kind, since, until)), parameters, **registered)
+
+    def rollups(self, ids: NDArray[np.int32], since: datetime, until: datetime) -> Columns:
+        """Five-minute buckets of some series that start in [since, until], by series and time; `us` is their start."""
+
+        def text(relation: str) -> str:
+            chosen = f"(SELECT x.* FROM {relation} x JOIN wanted ON wanted.id = x.series)"
+            return (
+                "SELECT series, epoch_us(ts) AS us, low, high, last, count, sum, increase "
+                f"FROM ({rollup_sql(chosen)}) WHERE ts BETWEEN make_timestamptz($since::BIGINT) "
+                "AND make_timestamptz($until::BIGINT) ORDER BY series, ts"
+            )
+
+        span = {"since": int(instant(since).astype(np.int64)), "until": int(instant(until).astype(np.int64))}
+        return self.query_over("samples", since - LOOK_BACK, until + BUCKET, text, span, wanted={"id": ids})
+
+    @property
+    def series_count(self) -> int:
+        """Series that have a number."""
+        return len(self._ids)
 
     # Keeping house
 
