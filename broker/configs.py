@@ -257,6 +257,12 @@ BROKER_CONFIGS: Mapping[str, ConfigKey] = _AT_BROKER | _table(
     _fixed("group.max.size", Kind.INT, "1000", "Members of one group at most."),
     _fixed("socket.request.max.bytes", Kind.INT, "104857600", "The largest request."),
     _fixed("connections.max.idle.ms", Kind.LONG, "600000", "After how long a silent client is hung up on."),
+    _fixed(
+        "max.incremental.fetch.session.cache.slots",
+        Kind.INT,
+        "1000",
+        "How many clients' fetch sessions are kept; others send whole requests.",
+    ),
     _fixed("fetch.max.bytes", Kind.INT, "57671680", "The largest answer to one Fetch."),
 )
 """What a broker can be given: read-only ones at its start, the others also at run time, for one broker or for all."""

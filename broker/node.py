@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import random  # noqa: TID251
+import secrets
 import socket
 import sys
 import uuid
@@ -25,6 +26,7 @@ from broker.admin.app import Admin
 from broker.admin.guard import LEAST_TOKEN, Guard
 from broker.admin.routes import Broker as Parts
 from broker.api.context import ConnectionInfo, Context, Settings
+from broker.api.fetch_sessions import FetchSessions
 from broker.api.registry import load as load_apis
 from broker.bill.biller import Biller
 from broker.bill.focus import Subject
@@ -226,6 +228,11 @@ class Node:
             zone=self.config.zone,
             configs=self.config.static_configs(),
         )
+        self._fetch_sessions = FetchSessions(
+            clock=self._clock,
+            new_id=lambda: secrets.randbits(31),
+            slots=int(self.config.static_configs().get("max.incremental.fetch.session.cache.slots", "1000")),
+        )
         self._server = Server(lambda connection: self._context(settings, connection), settings, self._clock)
         self._logs.stats.on_hold = self._server.hold_producers
         for listener in self.config.listeners:
@@ -270,6 +277,7 @@ class Node:
             clock=self._clock,
             meter=self._counters,
             turns=self._turns,
+            fetch_sessions=self._fetch_sessions,
             connection=connection,
         )
 

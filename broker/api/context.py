@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from broker.api.fetch_sessions import FetchSessions
 from broker.clock import Clock
 from broker.security.access import OPEN, Access
 from broker.turns import Turns
@@ -79,5 +80,7 @@ class Context:
     turns: Turns
     """Asked by handlers whose work may be long (law 14)."""
     connection: ConnectionInfo
+    fetch_sessions: FetchSessions
+    """What clients read, between their requests."""
     access: Access = OPEN
     """What the asker may do."""

@@ -2,7 +2,8 @@
 
 A request waits until `min_bytes` are there, any partition has an error, or `max_wait_ms` is over. Bytes are bounded by
 the request, by each partition's own limit and by `fetch.max.bytes`; the first batch comes even if larger (KIP-74).
-Deviation: there are no sessions (id 0 is answered, so clients send whole requests) and no other replica to read from.
+Sessions (KIP-227) are in `fetch_sessions.py`.
+Deviation: there is no other replica to read from.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from broker.api.registry import register
 from broker.api.topics import broker_number, endpoints_on, find_topic
 from broker.errors import (
     FencedLeaderEpoch,
-    FetchSessionIdNotFound,
     KafkaError,
     LeaderMoved,
     UnknownLeaderEpoch,
@@ -29,6 +29,7 @@ from broker.wire.fetch import (
     FetchedPartition,
     FetchPartition,
     FetchRequest,
+    FetchTopic,
     decode_fetch,
     encode_fetch,
 )
@@ -71,14 +72,13 @@ class _Round:
 )
 async def fetch(context: Context, request: FetchRequest, version: int) -> FetchAnswer:
     """Looks, waits for growth, and looks again, until it is enough or time is up."""
-    if request.session_id != 0:
-        raise FetchSessionIdNotFound(f"no fetch session {request.session_id}")
+    reading = context.fetch_sessions.read(request)
     if request.rack:
         context.connection.zone = request.rack
     context.meter.client_request(context.connection, "fetch")
     deadline = context.clock.monotonic() + min(max(request.max_wait_ms, 0) / 1000, _LONGEST_WAIT_S)
     while True:
-        found = await _look(context, request)
+        found = await _look(context, request, reading.topics)
         seconds_left = deadline - context.clock.monotonic()
         enough = found.size_bytes >= request.min_bytes or found.has_error or not found.growth
         if enough or seconds_left <= 0:
@@ -88,13 +88,14 @@ async def fetch(context: Context, request: FetchRequest, version: int) -> FetchA
         context.meter.fetched(context.connection, topic, index, size_bytes)
         if number % EVERY == 0:
             await context.turns.rest()
-    return FetchAnswer(topics=tuple(found.topics), endpoints=_endpoints(context, found))
+    session_id, topics = reading.answer(tuple(found.topics))
+    return FetchAnswer(topics=topics, endpoints=_endpoints(context, found), session_id=session_id)
 
 
-async def _look(context: Context, request: FetchRequest) -> _Round:
+async def _look(context: Context, request: FetchRequest, topics: tuple[FetchTopic, ...]) -> _Round:
     limit = min(max(request.max_bytes, 0), broker_number(context, "fetch.max.bytes"))
     found = _Round(bytes_left=limit)
-    for each in request.topics:
+    for each in topics:
         partitions = []
         for number, asked in enumerate(each.partitions, 1):
             partitions.append(await _read(context, each.topic, asked, found))

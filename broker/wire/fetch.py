@@ -50,6 +50,8 @@ class FetchRequest:
     session_epoch: int
     rack: str
     topics: tuple[FetchTopic, ...]
+    forgotten: tuple[tuple[str | uuid.UUID, tuple[int, ...]], ...] = ()
+    """What leaves a session: topics and their partitions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +66,8 @@ class FetchedPartition:
     records: tuple[Record, ...] = ()
     leader: int = -1
     leader_epoch: int = -1
+    preferred_replica: int = -1
+    """The broker to read from instead (KIP-392); -1: this one."""
 
     @property
     def size_bytes(self) -> int:
@@ -78,6 +82,7 @@ class FetchAnswer:
     error_code: int = 0
     endpoints: tuple[NodeEndpoint, ...] = ()
     throttle_ms: int = 0
+    session_id: int = 0
 
     @property
     def first_error(self) -> int:
@@ -93,9 +98,7 @@ def decode_fetch(version: int, frame: memoryview, position: int) -> FetchRequest
     max_wait_ms, min_bytes, max_bytes, isolation_level = cursor.int32(), cursor.int32(), cursor.int32(), cursor.int8()
     session_id, session_epoch = (cursor.int32(), cursor.int32()) if version >= _SESSION_FROM else (0, -1)
     topics = tuple(_topic(cursor, version) for _ in range(cursor.count(5)))
-    if version >= _SESSION_FROM:
-        for _ in range(cursor.count(5)):
-            _skip_forgotten(cursor, version)
+    forgotten = tuple(_forgotten(cursor, version) for _ in range(cursor.count(5))) if version >= _SESSION_FROM else ()
     rack = cursor.string() if version >= _RACK_FROM else ""
     cursor.tags()
     return FetchRequest(
@@ -107,6 +110,7 @@ def decode_fetch(version: int, frame: memoryview, position: int) -> FetchRequest
         session_epoch=session_epoch,
         rack=rack,
         topics=topics,
+        forgotten=forgotten,
     )
 
 
@@ -139,14 +143,11 @@ def _partition(cursor: Cursor, version: int) -> FetchPartition:
     return FetchPartition(index=index, offset=offset, max_bytes=max_bytes, leader_epoch=leader_epoch)
 
 
-def _skip_forgotten(cursor: Cursor, version: int) -> None:
-    """Topics dropped from a session; there are no sessions."""
-    if version >= TOPIC_ID_FROM:
-        cursor.uuid()
-    else:
-        cursor.string()
-    cursor.take(4 * cursor.count(4))
+def _forgotten(cursor: Cursor, version: int) -> tuple[str | uuid.UUID, tuple[int, ...]]:
+    topic = cursor.uuid() if version >= TOPIC_ID_FROM else cursor.string()
+    indexes = tuple(cursor.int32() for _ in range(cursor.count(4)))
     cursor.tags()
+    return topic, indexes
 
 
 def encode_fetch(version: int, answer: FetchAnswer) -> list[Record]:
@@ -156,7 +157,7 @@ def encode_fetch(version: int, answer: FetchAnswer) -> list[Record]:
     out = bytearray(I32.pack(answer.throttle_ms))
     if version >= _SESSION_FROM:
         out += I16.pack(answer.error_code)
-        out += I32.pack(0)
+        out += I32.pack(answer.session_id)
     put_count(out, len(answer.topics), flexible=flexible)
     for topic, partitions in answer.topics:
         put_topic(out, topic, flexible=flexible)
@@ -180,7 +181,7 @@ _NOTHING = struct.Struct(">ihqqqBiBB")
 def _put_partition(chunks: list[Record], out: bytearray, partition: FetchedPartition, version: int) -> bytearray:
     """Returns the buffer to go on with: a new one when record bytes came between."""
     flexible = version >= FLEXIBLE_FROM
-    if flexible and not partition.records and partition.leader < 0:
+    if flexible and not partition.records and partition.leader < 0 and partition.preferred_replica < 0:
         out += _NOTHING.pack(
             *(partition.index, partition.error_code, partition.high_watermark, partition.last_stable),
             *(partition.log_start, 0, -1, 1, 0),
@@ -194,7 +195,7 @@ def _put_partition(chunks: list[Record], out: bytearray, partition: FetchedParti
         out += I64.pack(partition.log_start)
     put_count(out, -1, flexible=flexible)  # aborted transactions: null, there are none
     if version >= _RACK_FROM:
-        out += I32.pack(-1)  # preferred read replica: none
+        out += I32.pack(partition.preferred_replica)
     put_count(out, partition.size_bytes, flexible=flexible)
     if partition.records:
         chunks.append(out)

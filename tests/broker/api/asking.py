@@ -60,7 +60,14 @@ async def produce(
 
 
 def fetch_values(
-    topic: Any, *, offset: int = 0, wait: timedelta = SOON, max_bytes: int = 1000, session: int = 0
+    topic: Any,
+    *,
+    offset: int = 0,
+    wait: timedelta = SOON,
+    max_bytes: int = 1000,
+    session: int = 0,
+    session_epoch: int = -1,
+    rack: str = "",
 ) -> Any:
     """The fields of a Fetch of one partition, by name or by id."""
     part = {
@@ -78,10 +85,10 @@ def fetch_values(
         "max_bytes": max_bytes,
         "isolation_level": 0,
         "session_id": session,
-        "session_epoch": -1,
+        "session_epoch": session_epoch,
         "topics": [{"topic": topic, "topic_id": topic, "partitions": [part]}],
         "forgotten_topics_data": (),
-        "rack_id": "",
+        "rack_id": rack,
     }
 
 

@@ -112,7 +112,7 @@ async def test_each_fault_of_a_fetch_has_its_code(wire: Wire) -> None:
     assert int((await fetch(wire, "t", offset=5)).error_code) == 1
     assert int((await fetch(wire, "nowhere")).error_code) == 3
     assert int((await fetch(wire, UUID(int=99), version=13)).error_code) == 100
-    assert int((await wire.ask(1, 11, **fetch_values("t", session=5))).error_code) == 70
+    assert int((await wire.ask(1, 11, **fetch_values("t", session=5, session_epoch=1))).error_code) == 70
 
 
 async def test_list_offsets_knows_the_ends_and_times(wire: Wire) -> None:

@@ -77,6 +77,8 @@ def test_reads_fetch_as_kio_writes_it(version: int) -> None:
     values = {"partition": 1, "fetch_offset": 77, "partition_max_bytes": 1000, "current_leader_epoch": 3}
     part = build(nested(topic, "partitions"), **values, last_fetched_epoch=-1, log_start_offset=-1)
     topics = (build(topic, topic="t", topic_id=TOPIC_ID, partitions=(part,)),)
+    dropped = nested(schema, "forgotten_topics_data") if version >= 7 else None
+    forgotten = (build(dropped, topic="t", topic_id=TOPIC_ID, partitions=(4, 5)),) if dropped else ()
     request = build(
         schema,
         replica_id=-1,
@@ -87,10 +89,11 @@ def test_reads_fetch_as_kio_writes_it(version: int) -> None:
         session_id=0,
         session_epoch=-1,
         topics=topics,
-        forgotten_topics_data=(),
+        forgotten_topics_data=forgotten,
         rack_id="z1",
     )
     found = decode_fetch(version, written(request), 0)
+    assert found.forgotten == (((TOPIC_ID if version >= 13 else "t", (4, 5)),) if forgotten else ())
     assert (found.max_wait_ms, found.min_bytes, found.max_bytes) == (1500, 1, 5000)
     assert found.rack == ("z1" if version >= 11 else "")
     asked = found.topics[0].partitions[0]
@@ -103,12 +106,15 @@ def test_writes_fetch_answers_as_kio_reads_them(version: int) -> None:
     parts = (
         FetchedPartition(index=0, high_watermark=9, last_stable=9, log_start=0, records=(b"abc", memoryview(b"def"))),
         FetchedPartition(index=1, error_code=6, leader=4, leader_epoch=2),
+        FetchedPartition(index=2, preferred_replica=7),
     )
     topic = TOPIC_ID if version >= 13 else "t"
-    data = b"".join(encode_fetch(version, FetchAnswer(topics=((topic, parts),), endpoints=(ENDPOINT,))))
+    data = b"".join(encode_fetch(version, FetchAnswer(topics=((topic, parts),), endpoints=(ENDPOINT,), session_id=5)))
     found, size = entity_reader(load_response_schema(1, version))(data, 0)
     assert size == len(data)
-    first, second = found.responses[0].partitions
+    first, second, third = found.responses[0].partitions
+    assert version < 7 or found.session_id == 5
+    assert version < 11 or (third.preferred_read_replica, first.preferred_read_replica) == (7, -1)
     assert (first.high_watermark, bytes(first.records)) == (9, b"abcdef")
     assert int(second.error_code) == 6
     if version >= 12:
