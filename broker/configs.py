@@ -12,6 +12,14 @@ from enum import IntEnum
 
 from broker.errors import InvalidConfig
 
+AUTHORIZERS = (
+    "",
+    "StandardAuthorizer",
+    "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "kafka.security.authorizer.AclAuthorizer",
+)
+"""What `authorizer.class.name` may say: nothing, or one of Kafka's names for what is here."""
+
 _MAX_INT, _MAX_LONG = 2**31 - 1, 2**63 - 1
 
 
@@ -264,6 +272,21 @@ BROKER_CONFIGS: Mapping[str, ConfigKey] = _AT_BROKER | _table(
         "How many clients' fetch sessions are kept; others send whole requests.",
     ),
     _fixed("fetch.max.bytes", Kind.INT, "57671680", "The largest answer to one Fetch."),
+    ConfigKey(
+        name="authorizer.class.name",
+        kind=Kind.STRING,
+        default="",
+        values=AUTHORIZERS,
+        doc="StandardAuthorizer: ACLs are heeded, and what none allows is refused. Empty: everybody may do everything.",
+        read_only=True,
+    ),
+    _fixed("super.users", Kind.STRING, "", "Principals that may do everything: User:NAME, semicolons between."),
+    _fixed(
+        "allow.everyone.if.no.acl.found",
+        Kind.BOOLEAN,
+        "false",
+        "Whether a resource that no ACL is about is everybody's.",
+    ),
 )
 """What a broker can be given: read-only ones at its start, the others also at run time, for one broker or for all."""
 

@@ -18,6 +18,7 @@ from broker.errors import InvalidConfig
 from broker.groups.settings import GroupSettings
 from broker.metadata.image import PEER_LISTENER
 from broker.metadata.urls import KINDS, shown
+from broker.security.authorizer import AuthorizerSettings
 from broker.telemetry.zones import Networks, parse_zones
 from broker.wal.base import WalError
 from broker.wal.kinds import BESIDE_OBJECTS
@@ -62,6 +63,7 @@ class Config:
     configs: Mapping[str, str]
     """`--config key=value`, Kafka's names."""
     groups: GroupSettings
+    authorizer: AuthorizerSettings
     upload_interval_s: float
     wal_pace_s: float
     snapshot_interval_s: float
@@ -215,6 +217,7 @@ def _config(given: argparse.Namespace) -> Config:
         zones=_zones(given.zones),
         configs=configs,
         groups=GroupSettings.of(configs),
+        authorizer=_authorizer(configs),
         upload_interval_s=given.upload_interval,
         wal_pace_s=given.wal_pace,
         snapshot_interval_s=given.snapshot_interval,
@@ -292,6 +295,13 @@ def _wal_url(text: str | None, default: str) -> str:
         except WalError as error:
             raise ValueError(f"--wal{str(error).removeprefix('WAL')}") from error
     return _url("--wal", text, ("file", "s3", "objects"), default)
+
+
+def _authorizer(configs: Mapping[str, str]) -> AuthorizerSettings:
+    try:
+        return AuthorizerSettings.of(configs)
+    except InvalidConfig as error:
+        raise ValueError(f"--config {error.message}") from error
 
 
 def _zones(text: str) -> Networks:

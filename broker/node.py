@@ -46,6 +46,7 @@ from broker.objects import ObjectStore, open_store
 from broker.peers import frames
 from broker.peers.client import Peers
 from broker.peers.server import PeerServer, looking
+from broker.security.authorizer import Authorizer
 from broker.server import Server
 from broker.telemetry.counters import Counters
 from broker.telemetry.exposition import CONTENT_TYPE
@@ -107,6 +108,7 @@ class Node:
         )
         self._metadata = await self._open_metadata()
         await self._meet_peers()
+        self._authorizer = Authorizer(config.authorizer, lambda: self._metadata.image.acls)
         self._logs = self._make_logs(self._store)
         self._groups = GroupCoordinator(
             metadata=self._metadata,
@@ -279,6 +281,7 @@ class Node:
             turns=self._turns,
             fetch_sessions=self._fetch_sessions,
             connection=connection,
+            access=self._authorizer.access(connection),
         )
 
     def _registration(self, http: str) -> Registration:

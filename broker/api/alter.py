@@ -11,8 +11,14 @@ from broker.api.topics import check_name, configs_of, find_topic
 from broker.configs import ConfigKey, of_broker, of_topic
 from broker.errors import InvalidConfig, InvalidRequest
 from broker.metadata.image import Image
+from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
 
 TOPIC, BROKER = 2, 4
+NEEDS = (
+    Need(operation=Operation.ALTER_CONFIGS, resource=ResourceType.TOPIC),
+    Need(operation=Operation.ALTER_CONFIGS, resource=ResourceType.CLUSTER),
+)
+"""Of topics, and of brokers."""
 
 
 def check_once(asked: Any, resources: Iterable[Any]) -> None:
@@ -45,9 +51,13 @@ class Change:
 
 async def find_target(context: Context, asked: Any) -> Target:
     """UnknownTopicOrPartition, InvalidTopic or InvalidRequest when there is no such resource."""
+    name = asked.resource_name
+    if asked.resource_type == TOPIC:
+        context.access.check(Operation.ALTER_CONFIGS, ResourceType.TOPIC, name)
+    else:
+        context.access.check(Operation.ALTER_CONFIGS, ResourceType.CLUSTER, CLUSTER_NAME)
     image: Image = await context.metadata.refresh()
     current = configs_of(context)
-    name = asked.resource_name
     if asked.resource_type == TOPIC:
         check_name(name)
         own = find_topic(image, name).configs

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from broker.api.fetch_sessions import FetchSessions
 from broker.clock import Clock
-from broker.security.access import OPEN, Access
+from broker.security.access import ANONYMOUS, OPEN, Access
 from broker.turns import Turns
 
 
@@ -41,6 +41,8 @@ class ConnectionInfo:
     listener: str
     peer: str
     """The client's address, without port."""
+    principal: str = ANONYMOUS
+    """Who it is, as ACLs name it."""
     client_id: str = ""
     software_name: str = "unknown"
     software_version: str = "unknown"

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from broker.api.context import Context
 from broker.api.registry import HangUp, register
-from broker.api.topics import configs_of, endpoints_on, find_topic
+from broker.api.topics import allowed_topic, configs_of, endpoints_on
 from broker.configs import Configs
 from broker.errors import (
     InvalidRecord,
@@ -34,6 +34,7 @@ from broker.errors import (
 from broker.metadata.image import Image, Topic
 from broker.records.batch import batches, check_produced, stamp
 from broker.records.contents import LyingRecords, lacks_key
+from broker.security.access import Need, Operation, ResourceType
 from broker.turns import EVERY
 from broker.wire.produce import (
     ProduceAnswer,
@@ -75,6 +76,7 @@ def _failed(request: ProduceRequest, _version: int, code: int) -> ProduceAnswer:
     decoder=decode_produce,
     encoder=encode_produce,
     failed=_failed,
+    needs=(Need(operation=Operation.WRITE, resource=ResourceType.TOPIC),),
 )
 async def produce(context: Context, request: ProduceRequest, version: int) -> ProduceAnswer | None:
     """Appends everything, then waits for all of it; each partition fails or succeeds by itself."""
@@ -126,7 +128,7 @@ def _append(
     """Queues the records of one partition; does not wait, and raises nothing that belongs to this partition only."""
     name = str(key)
     try:
-        topic = find_topic(image, key)
+        topic = allowed_topic(context, image, key, Operation.WRITE)
         name = topic.name
         records = _checked(request, topic, asked, current)
         log = context.logs.get(name, asked.index)

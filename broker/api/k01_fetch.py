@@ -15,7 +15,7 @@ from uuid import UUID
 
 from broker.api.context import Context
 from broker.api.registry import register
-from broker.api.topics import broker_number, endpoints_on, find_topic
+from broker.api.topics import allowed_topic, broker_number, endpoints_on
 from broker.errors import (
     FencedLeaderEpoch,
     KafkaError,
@@ -23,6 +23,7 @@ from broker.errors import (
     UnknownLeaderEpoch,
 )
 from broker.metadata.image import Image
+from broker.security.access import Need, Operation, ResourceType
 from broker.turns import EVERY
 from broker.wire.fetch import (
     FetchAnswer,
@@ -68,6 +69,7 @@ class _Round:
     decoder=decode_fetch,
     encoder=encode_fetch,
     failed=_failed,
+    needs=(Need(operation=Operation.READ, resource=ResourceType.TOPIC),),
     drop_when_gone=True,
 )
 async def fetch(context: Context, request: FetchRequest, version: int) -> FetchAnswer:
@@ -107,7 +109,7 @@ async def _look(context: Context, request: FetchRequest, topics: tuple[FetchTopi
 
 async def _read(context: Context, key: str | UUID, asked: FetchPartition, found: _Round) -> FetchedPartition:
     try:
-        topic = find_topic(context.metadata.image, key)
+        topic = allowed_topic(context, context.metadata.image, key, Operation.READ)
         log = context.logs.get(topic.name, asked.index)
         _check_epoch(asked, log)
         max_bytes = min(max(asked.max_bytes, 0), found.bytes_left)

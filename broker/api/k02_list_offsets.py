@@ -11,8 +11,9 @@ from typing import Any
 
 from broker.api.context import Context
 from broker.api.registry import register
-from broker.api.topics import find_topic
+from broker.api.topics import allowed_topic
 from broker.errors import FencedLeaderEpoch, KafkaError, UnknownLeaderEpoch
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 
@@ -24,7 +25,13 @@ def _failed(request: Any, _version: int, code: int) -> Fields:
     return {"topics": topics}
 
 
-@register(key=2, name="ListOffsets", versions=(1, 10), failed=_failed)
+@register(
+    key=2,
+    name="ListOffsets",
+    versions=(1, 10),
+    failed=_failed,
+    needs=(Need(operation=Operation.DESCRIBE, resource=ResourceType.TOPIC),),
+)
 async def list_offsets(context: Context, request: Any, version: int) -> Fields:
     """Each partition by itself; only its leader knows."""
     topics = []
@@ -36,7 +43,7 @@ async def list_offsets(context: Context, request: Any, version: int) -> Fields:
 
 async def _partition(context: Context, name: str, asked: Any) -> Fields:
     try:
-        find_topic(context.metadata.image, name)
+        allowed_topic(context, context.metadata.image, name, Operation.DESCRIBE)
         log = context.logs.get(name, asked.partition_index)
         _check_epoch(getattr(asked, "current_leader_epoch", -1), log.epoch)
         offset, timestamp = await _offset(log, asked.timestamp)

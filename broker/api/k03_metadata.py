@@ -1,8 +1,9 @@
 """Metadata (3), versions 0 to 13: brokers, topics, partitions and who leads them.
 
 Only live brokers that have the client's listener are listed, under the address that listener advertises. A topic that
-does not exist is created when both the client and `auto.create.topics.enable` allow it. Each topic's part of the answer
-is packed once per version and kept until the topic or the set of live brokers changes (law 14).
+does not exist is created when the client, its rights and `auto.create.topics.enable` allow it. A topic that the client
+may not describe is left out of the list of all, and refused by name like one that does not exist. Each topic's part of
+the answer is packed once per version and kept until the topic or the set of live brokers changes (law 14).
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ from uuid import UUID
 
 from broker.api.context import Context
 from broker.api.registry import register
-from broker.api.topics import broker_flag, broker_number, check_collision, check_name, endpoints_on, find_topic
-from broker.errors import NONE, KafkaError, LeaderNotAvailable, TopicAlreadyExists, UnknownTopicOrPartition
+from broker.api.rights import NOT_ASKED, rights
+from broker.api.topics import allowed_topic, broker_flag, broker_number, check_collision, check_name, endpoints_on
+from broker.errors import (
+    NONE,
+    KafkaError,
+    LeaderNotAvailable,
+    TopicAlreadyExists,
+    TopicAuthorizationFailed,
+    UnknownTopicOrPartition,
+)
 from broker.metadata.image import CONSUMER_OFFSETS, Image, Partition, Topic
+from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
 from broker.wire.encoder import Fields, Packed
 from broker.wire.metadata import PartitionRow, TopicRow, partitions, topic_head, topic_tail
 
 KEY = 3
-_NOT_ASKED = -(2**31)
-_TOPIC_RIGHTS = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
-"""READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: no ACLs, no limits."""
-CLUSTER_RIGHTS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
 _MAX_FRAGMENTS = 20_000
 _SLICE = 250
 """Partitions packed in one turn: about 0.2 ms."""
@@ -33,21 +39,30 @@ def _failed(_request: Any, _version: int, code: int) -> Fields:
     return {"error_code": code, "topics": []}
 
 
-@register(key=KEY, name="Metadata", versions=(0, 13), failed=_failed)
+_DESCRIBE = Need(operation=Operation.DESCRIBE, resource=ResourceType.TOPIC)
+
+
+@register(key=KEY, name="Metadata", versions=(0, 13), failed=_failed, needs=(_DESCRIBE,))
 async def metadata(context: Context, request: Any, version: int) -> Fields:
     """The asked topics, or all of them, on one picture of the cluster."""
     everything = request.topics is None or (version == 0 and not request.topics)
-    if not everything:
-        await _create_missing(context, request, version)
+    uncreated = set() if everything else await _create_missing(context, request, version)
     image: Image = context.metadata.image
-    rights = getattr(request, "include_topic_authorized_operations", False)
+    with_rights = getattr(request, "include_topic_authorized_operations", False)
     alive = frozenset(broker.id for broker in image.alive())
     if everything:
         topics: list[Fields | Packed] = [
-            await _fragment(context, each, version, alive, rights) for each in image.topics.values()
+            await _fragment(context, each, version, alive, with_rights)
+            for each in image.topics.values()
+            if context.access.allows(Operation.DESCRIBE, ResourceType.TOPIC, each.name)
         ]
     else:
-        topics = [await _asked(context, image, asked, version, alive, rights) for asked in request.topics]
+        topics = [
+            _refused(_key(asked), version, TopicAuthorizationFailed.code)
+            if _key(asked) in uncreated
+            else await _asked(context, image, asked, version, alive, with_rights)
+            for asked in request.topics
+        ]
     answer: dict[str, Any] = {
         "brokers": [
             {"node_id": each.broker_id, "host": each.host, "port": each.port, "rack": each.rack}
@@ -58,8 +73,16 @@ async def metadata(context: Context, request: Any, version: int) -> Fields:
         "topics": topics,
     }
     if getattr(request, "include_cluster_authorized_operations", False):
-        answer["cluster_authorized_operations"] = CLUSTER_RIGHTS
+        answer["cluster_authorized_operations"] = cluster_rights(context)
     return answer
+
+
+def cluster_rights(context: Context) -> int:
+    """Kafka's bits of what the asker may do with the cluster; none are told to whom may not describe it."""
+    access = context.access
+    if not access.allows(Operation.DESCRIBE, ResourceType.CLUSTER, CLUSTER_NAME):
+        return 0
+    return rights(access, ResourceType.CLUSTER, CLUSTER_NAME)
 
 
 def _key(asked: Any) -> str | UUID | None:
@@ -69,22 +92,42 @@ def _key(asked: Any) -> str | UUID | None:
     return topic_id or name
 
 
-async def _create_missing(context: Context, request: Any, version: int) -> None:
-    """Creates what may be created. Otherwise looks once more: the topic may be younger than our picture."""
+async def _create_missing(context: Context, request: Any, version: int) -> set[str | UUID | None]:
+    """Creates what may be created; what the asker may not create. It looks once more before it does: the topic may be
+    younger than our picture.
+    """
     image: Image = context.metadata.image
-    keys = [key for key in map(_key, request.topics) if key is not None]
+    access = context.access
+    keys = [
+        key
+        for key in map(_key, request.topics)
+        if isinstance(key, UUID) or (key and access.allows(Operation.DESCRIBE, ResourceType.TOPIC, key))
+    ]
     if all(image.topic(key) is not None for key in keys):
-        return
+        return set()
     image = await context.metadata.refresh()
     allowed = (version < 4 or request.allow_auto_topic_creation) and broker_flag(context, "auto.create.topics.enable")
     missing = dict.fromkeys(key for key in keys if isinstance(key, str) and image.topic(key) is None)
+    uncreated: set[str | UUID | None] = set()
     for name in missing if allowed else ():
+        if not may_create(context, name):
+            uncreated.add(name)
+            continue
         try:
             await _create(context, name)
         except TopicAlreadyExists:
             await context.metadata.refresh()
         except KafkaError:
             continue
+    return uncreated
+
+
+def may_create(context: Context, name: str) -> bool:
+    """Whether the asker may create any topic, or this one."""
+    access = context.access
+    return access.allows(Operation.CREATE, ResourceType.CLUSTER, CLUSTER_NAME) or access.allows(
+        Operation.CREATE, ResourceType.TOPIC, name
+    )
 
 
 async def _create(context: Context, name: str) -> None:
@@ -101,7 +144,7 @@ async def _create(context: Context, name: str) -> None:
 
 
 async def _asked(
-    context: Context, image: Image, asked: Any, version: int, alive: frozenset[int], rights: bool
+    context: Context, image: Image, asked: Any, version: int, alive: frozenset[int], with_rights: bool
 ) -> Fields | Packed:
     key = _key(asked)
     try:
@@ -109,14 +152,19 @@ async def _asked(
             check_name(key)
         if key is None:
             raise UnknownTopicOrPartition("a topic without name or id")
-        return await _fragment(context, find_topic(image, key), version, alive, rights)
+        topic = allowed_topic(context, image, key, Operation.DESCRIBE)
+        return await _fragment(context, topic, version, alive, with_rights)
     except KafkaError as error:
-        return {
-            "error_code": error.code,
-            "name": key if isinstance(key, str) else (None if version >= 12 else ""),
-            "topic_id": key if isinstance(key, UUID) else None,
-            "partitions": [],
-        }
+        return _refused(key, version, error.code)
+
+
+def _refused(key: str | UUID | None, version: int, code: int) -> Fields:
+    return {
+        "error_code": code,
+        "name": key if isinstance(key, str) else (None if version >= 12 else ""),
+        "topic_id": key if isinstance(key, UUID) else None,
+        "partitions": [],
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,29 +174,30 @@ class _Fragment:
     packed: Packed
 
 
-_fragments: dict[tuple[UUID, int, bool], _Fragment] = {}
+_fragments: dict[tuple[UUID, int, int], _Fragment] = {}
 """Only a cache: an entry counts while it is of the very same topic and the same live brokers."""
 
 
-async def _fragment(context: Context, topic: Topic, version: int, alive: frozenset[int], rights: bool) -> Packed:
-    key = (topic.id, version, rights)
+async def _fragment(context: Context, topic: Topic, version: int, alive: frozenset[int], with_rights: bool) -> Packed:
+    bits = rights(context.access, ResourceType.TOPIC, topic.name) if with_rights else NOT_ASKED
+    key = (topic.id, version, bits)
     known = _fragments.get(key)
     if known is not None and known.topic is topic and known.alive == alive:
         return known.packed
-    packed = await _pack(context, topic, version, alive, rights)
+    packed = await _pack(context, topic, version, alive, bits)
     if len(_fragments) >= _MAX_FRAGMENTS:
         _fragments.clear()
     _fragments[key] = _Fragment(topic=topic, alive=alive, packed=packed)
     return packed
 
 
-async def _pack(context: Context, topic: Topic, version: int, alive: frozenset[int], rights: bool) -> Packed:
+async def _pack(context: Context, topic: Topic, version: int, alive: frozenset[int], bits: int) -> Packed:
     row = TopicRow(
         name=topic.name,
         topic_id=topic.id,
         internal=topic.internal,
         partitions=len(topic.partitions),
-        rights=_TOPIC_RIGHTS if rights else _NOT_ASKED,
+        rights=bits,
     )
     pieces = [topic_head(version, row)]
     for start in range(0, len(topic.partitions), _SLICE):

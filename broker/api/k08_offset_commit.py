@@ -10,9 +10,12 @@ from uuid import UUID
 
 from broker.api.context import Context
 from broker.api.registry import register
+from broker.api.topics import allowed_topic
 from broker.errors import NONE, KafkaError, OffsetMetadataTooLarge, UnknownTopicId, UnknownTopicOrPartition
 from broker.groups.shapes import CommitRequest
+from broker.metadata.image import Image, Topic
 from broker.metadata.rows import OffsetRow
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 
@@ -21,9 +24,14 @@ from broker.wire.encoder import Fields
     name="OffsetCommit",
     versions=(2, 10),
     failed=lambda request, version, code: _answer(request, version, {}, code),
+    needs=(
+        Need(operation=Operation.READ, resource=ResourceType.GROUP),
+        Need(operation=Operation.READ, resource=ResourceType.TOPIC),
+    ),
 )
 async def offset_commit(context: Context, request: Any, version: int) -> Fields:
     """Refuses partitions that do not exist or say too much; commits the others together."""
+    context.access.check(Operation.READ, ResourceType.GROUP, request.group_id)
     refused, offsets = _sort(context, request, version)
     who = CommitRequest(
         group_id=request.group_id,
@@ -48,11 +56,11 @@ def _sort(
     most = context.groups.settings.max_metadata_bytes
     for asked in request.topics:
         name = topic_key(asked, version)
-        topic = image.topic(name) if name is not None else None
+        topic, code = sought(context, image, name, version, Operation.READ)
         for part in asked.partitions:
             said = part.committed_metadata or ""
             if topic is None:
-                refused[name, part.partition_index] = unknown(version)
+                refused[name, part.partition_index] = code
             elif not 0 <= part.partition_index < len(topic.partitions):
                 refused[name, part.partition_index] = UnknownTopicOrPartition.code
             elif len(said) > most:
@@ -71,6 +79,18 @@ def topic_key(asked: Any, version: int) -> str | UUID | None:
     """How this version names a topic: by name, from 10 on by id."""
     key: str | UUID | None = asked.topic_id if version >= 10 else asked.name
     return key
+
+
+def sought(
+    context: Context, image: Image, key: str | UUID | None, version: int, operation: Operation
+) -> tuple[Topic | None, int]:
+    """The topic and no error, or none and why."""
+    try:
+        if key is not None:
+            return allowed_topic(context, image, key, operation), NONE
+    except KafkaError as error:
+        return None, error.code
+    return None, unknown(version)
 
 
 def unknown(version: int) -> int:

@@ -11,11 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from broker.api.context import Context
-from broker.api.k08_offset_commit import unknown
+from broker.api.k08_offset_commit import sought, unknown
 from broker.api.registry import register
 from broker.errors import NONE, KafkaError
 from broker.metadata.image import Image
 from broker.metadata.rows import OffsetRow
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 _NO_OFFSET = -1
@@ -27,6 +28,10 @@ Offsets = Mapping[tuple[UUID, int], OffsetRow]
     name="OffsetFetch",
     versions=(1, 10),
     failed=lambda request, version, code: _failed(request, version, code),
+    needs=(
+        Need(operation=Operation.DESCRIBE, resource=ResourceType.GROUP),
+        Need(operation=Operation.DESCRIBE, resource=ResourceType.TOPIC),
+    ),
 )
 async def offset_fetch(context: Context, request: Any, version: int) -> Fields:
     """Each group by itself: one that has another coordinator does not fail the rest."""
@@ -37,16 +42,18 @@ async def offset_fetch(context: Context, request: Any, version: int) -> Fields:
 
 async def _group(context: Context, asked: Any, version: int) -> Fields:
     try:
+        context.access.check(Operation.DESCRIBE, ResourceType.GROUP, asked.group_id)
         offsets: Offsets = await context.groups.offsets(asked.group_id)
     except KafkaError as error:
         return _group_failed(asked, version, error.code)
     image: Image = context.metadata.image
-    topics = _everything(image, offsets) if asked.topics is None else _asked(image, asked.topics, offsets, version)
+    everything = asked.topics is None
+    topics = _everything(context, image, offsets) if everything else _asked(context, image, asked, offsets, version)
     return {"group_id": asked.group_id, "topics": topics}
 
 
-def _everything(image: Image, offsets: Offsets) -> list[Fields]:
-    """All the group has, without topics that were deleted since."""
+def _everything(context: Context, image: Image, offsets: Offsets) -> list[Fields]:
+    """All the group has, without topics that were deleted since or that the asker may not know."""
     found: defaultdict[UUID, list[Fields]] = defaultdict(list)
     for (topic_id, index), row in sorted(offsets.items()):
         found[topic_id].append(_partition(index, row))
@@ -54,16 +61,17 @@ def _everything(image: Image, offsets: Offsets) -> list[Fields]:
         {"name": topic.name, "topic_id": topic.id, "partitions": partitions}
         for topic_id, partitions in found.items()
         if (topic := image.by_id.get(topic_id)) is not None
+        and context.access.allows(Operation.DESCRIBE, ResourceType.TOPIC, topic.name)
     ]
 
 
-def _asked(image: Image, topics: Any, offsets: Offsets, version: int) -> list[Fields]:
+def _asked(context: Context, image: Image, group: Any, offsets: Offsets, version: int) -> list[Fields]:
     answer: list[Fields] = []
-    for asked in topics:
+    for asked in group.topics:
         name = asked.topic_id if version >= 10 else asked.name
-        topic = image.topic(name) if name is not None else None
-        if topic is None and version >= 10:
-            answer.append(_same_code(asked, version, unknown(version)))
+        topic, code = sought(context, image, name, version, Operation.DESCRIBE)
+        if topic is None and (version >= 10 or code != unknown(version)):
+            answer.append(_same_code(asked, version, code))
             continue
         partitions = [
             _partition(index, offsets.get((topic.id, index)) if topic is not None else None)

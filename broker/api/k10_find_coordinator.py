@@ -11,17 +11,24 @@ from broker.api.context import Context
 from broker.api.registry import register
 from broker.errors import CoordinatorNotAvailable, InvalidRequest, KafkaError
 from broker.metadata.image import Image
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 _GROUP = 0
 _NOBODY: Fields = {"node_id": -1, "host": "", "port": -1}
 
 
-@register(key=10, name="FindCoordinator", versions=(0, 6))
+@register(
+    key=10,
+    name="FindCoordinator",
+    versions=(0, 6),
+    needs=(Need(operation=Operation.DESCRIBE, resource=ResourceType.GROUP),),
+)
 async def find_coordinator(context: Context, request: Any, version: int) -> Fields:
     """The owner of the group's partition, at the address of the listener the client came through."""
     kind = getattr(request, "key_type", _GROUP)
-    if kind == _GROUP:
+    keys = [request.key] if version < 4 else request.coordinator_keys
+    if kind == _GROUP and any(context.access.allows(Operation.DESCRIBE, ResourceType.GROUP, key) for key in keys):
         await context.groups.make_home()
     if version < 4:
         return _coordinator(context, request.key, kind)
@@ -32,6 +39,7 @@ def _coordinator(context: Context, key: str, kind: int) -> Fields:
     try:
         if kind != _GROUP:
             raise InvalidRequest("only groups have coordinators here; transactions are not served yet")
+        context.access.check(Operation.DESCRIBE, ResourceType.GROUP, key)
         return {"key": key, **_address(context, context.groups.home_of(key).owner)}
     except KafkaError as error:
         return {"key": key, "error_code": error.code, "error_message": error.message, **_NOBODY}

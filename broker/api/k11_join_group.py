@@ -11,6 +11,7 @@ from broker.api.context import Context
 from broker.api.registry import register
 from broker.errors import KafkaError, MemberIdRequired
 from broker.groups.shapes import JoinAnswer, JoinRequest
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 _MAX_NAME = 255
@@ -21,9 +22,11 @@ _MAX_NAME = 255
     name="JoinGroup",
     versions=(0, 9),
     failed=lambda request, version, code: _refusal(version, code, request.member_id),
+    needs=(Need(operation=Operation.READ, resource=ResourceType.GROUP),),
 )
 async def join_group(context: Context, request: Any, version: int) -> Fields:
     """Answers when the rebalance is over."""
+    context.access.check(Operation.READ, ResourceType.GROUP, request.group_id)
     try:
         answer = await context.groups.join(_request(context, request, version))
     except MemberIdRequired as error:

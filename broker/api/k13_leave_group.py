@@ -7,15 +7,19 @@ from typing import Any
 from broker.api.context import Context
 from broker.api.registry import register
 from broker.errors import NONE, CoordinatorNotAvailable, InvalidGroupId, KafkaError, NotCoordinator
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 _WHOLE = (NotCoordinator, CoordinatorNotAvailable, InvalidGroupId)
 """Errors of the whole request, whoever was to leave."""
 
 
-@register(key=13, name="LeaveGroup", versions=(0, 5))
+@register(
+    key=13, name="LeaveGroup", versions=(0, 5), needs=(Need(operation=Operation.READ, resource=ResourceType.GROUP),)
+)
 async def leave_group(context: Context, request: Any, version: int) -> Fields:
     """Each member by itself: one that is unknown does not keep the others."""
+    context.access.check(Operation.READ, ResourceType.GROUP, request.group_id)
     try:
         if version >= 3:
             return {"members": [await _leave(context, request.group_id, member) for member in request.members]}

@@ -8,12 +8,16 @@ from broker.api.context import Context
 from broker.api.registry import register
 from broker.errors import KafkaError
 from broker.groups.shapes import SyncRequest
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 
-@register(key=14, name="SyncGroup", versions=(0, 5))
+@register(
+    key=14, name="SyncGroup", versions=(0, 5), needs=(Need(operation=Operation.READ, resource=ResourceType.GROUP),)
+)
 async def sync_group(context: Context, request: Any, version: int) -> Fields:
     """Answers when the leader's assignment is stored."""
+    context.access.check(Operation.READ, ResourceType.GROUP, request.group_id)
     asked = SyncRequest(
         group_id=request.group_id,
         generation=request.generation_id,

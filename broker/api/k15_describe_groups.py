@@ -9,14 +9,12 @@ from typing import Any
 
 from broker.api.context import Context
 from broker.api.registry import register
+from broker.api.rights import NOT_ASKED, rights
 from broker.errors import NONE, GroupIdNotFound, KafkaError
 from broker.groups.shapes import GroupView
 from broker.groups.state import GroupState
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
-
-_READ_DELETE_DESCRIBE = 1 << 3 | 1 << 6 | 1 << 8
-"""Kafka's operation codes as bits: what may be done with a group, while there are no ACLs."""
-_NOT_ASKED = -(2**31)
 
 
 @register(
@@ -24,15 +22,17 @@ _NOT_ASKED = -(2**31)
     name="DescribeGroups",
     versions=(0, 6),
     failed=lambda request, version, code: {"groups": [_refusal(name, code, "") for name in request.groups]},
+    needs=(Need(operation=Operation.DESCRIBE, resource=ResourceType.GROUP),),
 )
 async def describe_groups(context: Context, request: Any, version: int) -> Fields:
     """Each group by itself."""
-    allowed = _READ_DELETE_DESCRIBE if getattr(request, "include_authorized_operations", False) else _NOT_ASKED
-    return {"groups": [await _describe(context, name, version, allowed) for name in request.groups]}
+    with_rights = getattr(request, "include_authorized_operations", False)
+    return {"groups": [await _describe(context, name, version, with_rights) for name in request.groups]}
 
 
-async def _describe(context: Context, group_id: str, version: int, allowed: int) -> Fields:
+async def _describe(context: Context, group_id: str, version: int, with_rights: bool) -> Fields:
     try:
+        context.access.check(Operation.DESCRIBE, ResourceType.GROUP, group_id)
         view: GroupView = await context.groups.describe(group_id)
     except GroupIdNotFound as error:
         code = error.code if version >= 6 else NONE
@@ -56,7 +56,7 @@ async def _describe(context: Context, group_id: str, version: int, allowed: int)
         "protocol_type": view.protocol_type,
         "protocol_data": view.protocol,
         "members": members,
-        "authorized_operations": allowed,
+        "authorized_operations": rights(context.access, ResourceType.GROUP, group_id) if with_rights else NOT_ASKED,
     }
 
 

@@ -2,7 +2,8 @@
 
 Features are told from version 3 on; they come with the release (broker/features.py).
 Deviation: none. A version we do not know is answered in version 0 with UNSUPPORTED_VERSION and the list (KIP-511); the
-server does that, through `for_unknown_version`.
+server does that, through `for_unknown_version`. It needs no right: a client has to know how to speak before it can say
+who it is, and learns nothing but the version of this software.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from broker.wire.encoder import Fields
 KEY = 18
 
 
-@register(key=KEY, name="ApiVersions", versions=(0, 4))
+@register(key=KEY, name="ApiVersions", versions=(0, 4), needs=())
 async def api_versions(context: Context, request: Any, version: int) -> Fields:
     """The list; from version 3 on the client says which software it is."""
     if version >= 3:

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 from broker.api.context import Context
+from broker.api.k03_metadata import may_create
 from broker.api.registry import register
 from broker.api.topics import broker_number, check_collision, check_name, checked_configs, configs_of
 from broker.configs import TOPIC_CONFIGS, Configs
@@ -19,8 +20,10 @@ from broker.errors import (
     InvalidRequest,
     KafkaError,
     TopicAlreadyExists,
+    TopicAuthorizationFailed,
 )
 from broker.metadata.image import Topic
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 
@@ -28,7 +31,11 @@ def _failed(request: Any, _version: int, code: int) -> Fields:
     return {"topics": [{"name": asked.name, "error_code": code} for asked in request.topics]}
 
 
-@register(key=19, name="CreateTopics", versions=(2, 7), failed=_failed)
+_ANY_TOPIC = Need(operation=Operation.CREATE, resource=ResourceType.CLUSTER)
+_CREATE = Need(operation=Operation.CREATE, resource=ResourceType.TOPIC, instead=(_ANY_TOPIC,))
+
+
+@register(key=19, name="CreateTopics", versions=(2, 7), failed=_failed, needs=(_CREATE,))
 async def create_topics(context: Context, request: Any, version: int) -> Fields:
     """Each topic by itself: one that cannot be created does not hold up the others."""
     times = Counter(asked.name for asked in request.topics)
@@ -46,6 +53,8 @@ async def create_topics(context: Context, request: Any, version: int) -> Fields:
 
 async def _create(context: Context, asked: Any, validate_only: bool) -> Fields:
     image = context.metadata.image
+    if not may_create(context, asked.name):
+        raise TopicAuthorizationFailed(f"CREATE is not allowed on topic {asked.name[:64]}")
     check_name(asked.name)
     if image.topic(asked.name) is not None:
         raise TopicAlreadyExists(f"Topic '{asked.name}' already exists")
@@ -55,12 +64,12 @@ async def _create(context: Context, asked: Any, validate_only: bool) -> Fields:
     assignments = _assignments(asked)
     partitions, factor = _sizes(context, asked, assignments)
     if validate_only:
-        return _described(asked.name, None, partitions, factor, configs, current)
+        return _described(context, asked.name, None, partitions, factor, configs, current)
     topic: Topic = await context.metadata.create_topic(
         asked.name, partitions=partitions, replication_factor=factor, assignments=assignments, configs=configs
     )
     factor = len(topic.partitions[0].replicas)
-    return _described(topic.name, topic, len(topic.partitions), factor, topic.configs, current)
+    return _described(context, topic.name, topic, len(topic.partitions), factor, topic.configs, current)
 
 
 def _assignments(asked: Any) -> dict[int, tuple[int, ...]] | None:
@@ -92,11 +101,18 @@ def _sizes(context: Context, asked: Any, assignments: dict[int, tuple[int, ...]]
     return partitions, factor
 
 
-def _described(name: str, topic: Topic | None, partitions: int, factor: int, own: Any, current: Configs) -> Fields:
+def _described(
+    context: Context, name: str, topic: Topic | None, partitions: int, factor: int, own: Any, current: Configs
+) -> Fields:
+    """What was made. Its configs are told to whom may describe them."""
+    topic_id = None if topic is None else topic.id
+    if not context.access.allows(Operation.DESCRIBE_CONFIGS, ResourceType.TOPIC, name):
+        hidden = TopicAuthorizationFailed.code
+        return {"name": name, "topic_id": topic_id, "topic_config_error_code": hidden, "configs": None}
     values = [current.topic(config, own) for config in sorted(TOPIC_CONFIGS)]
     return {
         "name": name,
-        "topic_id": None if topic is None else topic.id,
+        "topic_id": topic_id,
         "num_partitions": partitions,
         "replication_factor": factor,
         "configs": [{"name": v.key.name, "value": v.value, "config_source": int(v.source)} for v in values],

@@ -7,13 +7,18 @@ from uuid import UUID
 
 from broker.api.context import Context
 from broker.api.registry import register
-from broker.api.topics import find_topic
+from broker.api.topics import allowed_topic
 from broker.errors import NONE, InvalidRequest, InvalidTopic, KafkaError
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 
 @register(
-    key=20, name="DeleteTopics", versions=(1, 6), failed=lambda request, version, code: _failed(request, version, code)
+    key=20,
+    name="DeleteTopics",
+    versions=(1, 6),
+    failed=lambda request, version, code: _failed(request, version, code),
+    needs=(Need(operation=Operation.DELETE, resource=ResourceType.TOPIC),),
 )
 async def delete_topics(context: Context, request: Any, version: int) -> Fields:
     """Each topic by itself."""
@@ -30,8 +35,8 @@ async def _delete(context: Context, key: str | UUID | None) -> Fields:
     try:
         if key is None:
             raise InvalidRequest("a topic to delete has neither name nor id")
-        await context.metadata.refresh()
-        topic = find_topic(context.metadata.image, key)
+        image = await context.metadata.refresh()
+        topic = allowed_topic(context, image, key, Operation.DELETE)
         if topic.internal:
             raise InvalidTopic(f"{topic.name} is internal and cannot be deleted")
         await context.metadata.delete_topic(topic.id)

@@ -10,9 +10,10 @@ from typing import Any
 
 from broker.api.context import Context
 from broker.api.registry import register
-from broker.api.topics import configs_of, find_topic
+from broker.api.topics import allowed_topic, configs_of
 from broker.errors import NONE, InvalidTopic, KafkaError, PolicyViolation
 from broker.metadata.image import Topic
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 
@@ -24,7 +25,10 @@ def _failed(request: Any, _version: int, code: int) -> Fields:
     return {"topics": topics}
 
 
-@register(key=21, name="DeleteRecords", versions=(0, 2), failed=_failed)
+_DELETE = Need(operation=Operation.DELETE, resource=ResourceType.TOPIC)
+
+
+@register(key=21, name="DeleteRecords", versions=(0, 2), failed=_failed, needs=(_DELETE,))
 async def delete_records(context: Context, request: Any, version: int) -> Fields:
     """Each partition by itself, at its leader."""
     topics = []
@@ -36,7 +40,7 @@ async def delete_records(context: Context, request: Any, version: int) -> Fields
 
 async def _delete(context: Context, name: str, asked: Any) -> Fields:
     try:
-        _check_allowed(context, find_topic(context.metadata.image, name))
+        _check_allowed(context, allowed_topic(context, context.metadata.image, name, Operation.DELETE))
         log = context.logs.get(name, asked.partition_index)
         start = await log.delete_records(asked.offset, now_ms=context.clock.wall_ms())
     except KafkaError as error:

@@ -18,6 +18,7 @@ from broker.api.topics import check_name, configs_of, find_topic
 from broker.configs import BROKER_CONFIGS, TOPIC_CONFIGS, Configs, Source, Value
 from broker.errors import InvalidRequest, KafkaError
 from broker.metadata.image import Image
+from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 
@@ -33,7 +34,16 @@ def _failed(request: Any, _version: int, code: int) -> Fields:
     return {"results": [_result(asked, code, None) for asked in request.resources]}
 
 
-@register(key=32, name="DescribeConfigs", versions=(1, 4), failed=_failed)
+@register(
+    key=32,
+    name="DescribeConfigs",
+    versions=(1, 4),
+    failed=_failed,
+    needs=(
+        Need(operation=Operation.DESCRIBE_CONFIGS, resource=ResourceType.TOPIC),
+        Need(operation=Operation.DESCRIBE_CONFIGS, resource=ResourceType.CLUSTER),
+    ),
+)
 async def describe_configs(context: Context, request: Any, version: int) -> Fields:
     """Each resource by itself."""
     results = []
@@ -55,12 +65,19 @@ async def describe_configs(context: Context, request: Any, version: int) -> Fiel
 
 
 async def _values(context: Context, asked: Any) -> Iterable[_Shown]:
+    access = context.access
     match asked.resource_type:
         case 2:
+            access.check(Operation.DESCRIBE_CONFIGS, ResourceType.TOPIC, asked.resource_name)
             return await _of_topic(context, asked.resource_name)
         case 4:
+            access.check(Operation.DESCRIBE_CONFIGS, ResourceType.CLUSTER, CLUSTER_NAME)
             return _of_broker(context, asked.resource_name)
-        case 8 | 16 | 32:
+        case 8 | 16:
+            access.check(Operation.DESCRIBE_CONFIGS, ResourceType.CLUSTER, CLUSTER_NAME)
+            return ()
+        case 32:
+            access.check(Operation.DESCRIBE_CONFIGS, ResourceType.GROUP, asked.resource_name)
             return ()
         case other:
             raise InvalidRequest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from broker.api.alter import Change, apply, check_once, checked, find_target, result
+from broker.api.alter import NEEDS, Change, apply, check_once, checked, find_target, result
 from broker.api.context import Context
 from broker.api.registry import register
 from broker.errors import NONE, KafkaError
@@ -15,7 +15,7 @@ def _failed(request: Any, _version: int, code: int) -> Fields:
     return {"responses": [result(asked, code) for asked in request.resources]}
 
 
-@register(key=33, name="AlterConfigs", versions=(0, 2), failed=_failed)
+@register(key=33, name="AlterConfigs", versions=(0, 2), failed=_failed, needs=NEEDS)
 async def alter_configs(context: Context, request: Any, version: int) -> Fields:
     """Each resource by itself, all its configs or none."""
     responses = []

@@ -6,8 +6,9 @@ from typing import Any
 
 from broker.api.context import Context
 from broker.api.registry import register
-from broker.api.topics import find_topic
+from broker.api.topics import allowed_topic
 from broker.errors import InvalidPartitions, InvalidReplicaAssignment, InvalidTopic, KafkaError
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 
@@ -15,7 +16,10 @@ def _failed(request: Any, _version: int, code: int) -> Fields:
     return {"results": [{"name": asked.name, "error_code": code} for asked in request.topics]}
 
 
-@register(key=37, name="CreatePartitions", versions=(0, 3), failed=_failed)
+_ALTER = Need(operation=Operation.ALTER, resource=ResourceType.TOPIC)
+
+
+@register(key=37, name="CreatePartitions", versions=(0, 3), failed=_failed, needs=(_ALTER,))
 async def create_partitions(context: Context, request: Any, version: int) -> Fields:
     """Each topic by itself."""
     answers = []
@@ -29,8 +33,8 @@ async def create_partitions(context: Context, request: Any, version: int) -> Fie
 
 
 async def _grow(context: Context, asked: Any, validate_only: bool) -> None:
-    await context.metadata.refresh()
-    topic = find_topic(context.metadata.image, asked.name)
+    image = await context.metadata.refresh()
+    topic = allowed_topic(context, image, asked.name, Operation.ALTER)
     if topic.internal:
         raise InvalidTopic(f"{topic.name} is internal; its partitions are fixed")
     now = len(topic.partitions)

@@ -7,6 +7,7 @@ from typing import Any
 from broker.api.context import Context
 from broker.api.registry import register
 from broker.errors import NONE, KafkaError
+from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 
@@ -17,6 +18,7 @@ from broker.wire.encoder import Fields
     failed=lambda request, version, code: {
         "results": [{"group_id": name, "error_code": code} for name in request.groups_names]
     },
+    needs=(Need(operation=Operation.DELETE, resource=ResourceType.GROUP),),
 )
 async def delete_groups(context: Context, request: Any, version: int) -> Fields:
     """Each group by itself."""
@@ -25,6 +27,7 @@ async def delete_groups(context: Context, request: Any, version: int) -> Fields:
 
 async def _delete(context: Context, group_id: str) -> Fields:
     try:
+        context.access.check(Operation.DELETE, ResourceType.GROUP, group_id)
         await context.groups.delete(group_id)
     except KafkaError as error:
         return {"group_id": group_id, "error_code": error.code}

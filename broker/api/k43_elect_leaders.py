@@ -24,6 +24,7 @@ from broker.errors import (
 )
 from broker.metadata import moves
 from broker.metadata.image import Image, Partition
+from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 _PREFERRED, _UNCLEAN = 0, 1
@@ -33,9 +34,23 @@ Outcome = KafkaError | None
 Where = tuple[str, int]
 
 
-@register(key=43, name="ElectLeaders", versions=(0, 2))
+def _failed(request: Any, _version: int, code: int) -> Fields:
+    """Version 0 has no error but the partitions'."""
+    asked = [(each.topic, index) for each in request.topic_partitions or () for index in each.partitions]
+    topics: dict[str, list[Fields]] = {}
+    for topic, index in asked:
+        topics.setdefault(topic, []).append({"partition_id": index, "error_code": code})
+    results = [{"topic": topic, "partition_result": found} for topic, found in topics.items()]
+    return {"error_code": code, "replica_election_results": results}
+
+
+_ALTER = Need(operation=Operation.ALTER, resource=ResourceType.CLUSTER)
+
+
+@register(key=43, name="ElectLeaders", versions=(0, 2), failed=_failed, needs=(_ALTER,))
 async def elect_leaders(context: Context, request: Any, version: int) -> Fields:
     """Each partition by itself. Asked for all, those that need no election are left out, as Kafka does."""
+    context.access.check(Operation.ALTER, ResourceType.CLUSTER, CLUSTER_NAME)
     kind = getattr(request, "election_type", _PREFERRED)
     if kind not in (_PREFERRED, _UNCLEAN):
         raise InvalidRequest(f"election type {kind}: 0 (preferred) and 1 (unclean) exist")

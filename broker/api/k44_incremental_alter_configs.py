@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from broker.api.alter import Change, Target, apply, check_once, checked, find_target, result
+from broker.api.alter import NEEDS, Change, Target, apply, check_once, checked, find_target, result
 from broker.api.context import Context
 from broker.api.registry import register
 from broker.configs import Kind
@@ -18,7 +18,7 @@ def _failed(request: Any, _version: int, code: int) -> Fields:
     return {"responses": [result(asked, code) for asked in request.resources]}
 
 
-@register(key=44, name="IncrementalAlterConfigs", versions=(0, 1), failed=_failed)
+@register(key=44, name="IncrementalAlterConfigs", versions=(0, 1), failed=_failed, needs=NEEDS)
 async def incremental_alter_configs(context: Context, request: Any, version: int) -> Fields:
     """Each resource by itself, all its changes or none."""
     responses = []

@@ -16,12 +16,16 @@ from broker.errors import InvalidReplicaAssignment, InvalidReplicationFactor, Ka
 from broker.metadata import moves
 from broker.metadata.image import Image
 from broker.metadata.moves import Where
+from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
+_ALTER = Need(operation=Operation.ALTER, resource=ResourceType.CLUSTER)
 
-@register(key=45, name="AlterPartitionReassignments", versions=(0, 1))
+
+@register(key=45, name="AlterPartitionReassignments", versions=(0, 1), needs=(_ALTER,))
 async def alter_partition_reassignments(context: Context, request: Any, version: int) -> Fields:
     """Records the wishes and tells the other brokers, so that the owners begin at once."""
+    context.access.check(Operation.ALTER, ResourceType.CLUSTER, CLUSTER_NAME)
     image: Image = context.metadata.image
     may_resize = getattr(request, "allow_replication_factor_change", True)
     wishes = {

@@ -7,12 +7,16 @@ from typing import Any
 from broker.api.context import Context
 from broker.api.registry import register
 from broker.metadata.image import Image, Partition, Topic
+from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
+_DESCRIBE = Need(operation=Operation.DESCRIBE, resource=ResourceType.CLUSTER)
 
-@register(key=46, name="ListPartitionReassignments", versions=(0, 0))
+
+@register(key=46, name="ListPartitionReassignments", versions=(0, 0), needs=(_DESCRIBE,))
 async def list_partition_reassignments(context: Context, request: Any, version: int) -> Fields:
     """Of the asked partitions, or of all. One that does not exist, or does not move, is left out, as Kafka does."""
+    context.access.check(Operation.DESCRIBE, ResourceType.CLUSTER, CLUSTER_NAME)
     image: Image = await context.metadata.refresh()
     if request.topics is None:
         wanted = {topic.name: frozenset(range(len(topic.partitions))) for topic in image.topics.values()}

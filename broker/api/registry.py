@@ -1,6 +1,6 @@
 """Which APIs there are. A file per API key registers its handler; ApiVersions answers what is registered here.
 
-    @register(key=18, name="ApiVersions", versions=(0, 4))
+    @register(key=18, name="ApiVersions", versions=(0, 4), needs=())
     async def api_versions(context: Context, request: Any, version: int) -> Fields: ...
 
 `request` is kio's class for that version; the answer is named fields (broker.wire.encoder); None: no answer is sent.
@@ -64,7 +64,9 @@ class Api:
     encode: Encoder
     failed: Failed
     needs: tuple[Need, ...]
-    """The rights that its handler asks for, per resource named; a test makes the matrix of refusals from them."""
+    """The rights that its handler asks for, per resource named; a test makes the matrix of refusals from them. None:
+    everybody who may connect may ask it, and its file says why.
+    """
     drop_when_gone: bool
     """Whether the handler is cancelled when its client hangs up: only for what waits long and changes nothing."""
 
@@ -94,11 +96,11 @@ def register(
     key: int,
     name: str,
     versions: tuple[int, int],
+    needs: tuple[Need, ...],
     advertised_low: int | None = None,
     decoder: Decoder | None = None,
     encoder: Encoder | None = None,
     failed: Failed | None = None,
-    needs: tuple[Need, ...] = (),
     drop_when_gone: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Makes the decorated coroutine the handler of an API key, for versions low to high, both included."""

@@ -10,6 +10,7 @@ from broker.api.context import Context
 from broker.configs import Configs
 from broker.errors import InvalidTopic, UnknownTopicId, UnknownTopicOrPartition
 from broker.metadata.image import Image, Topic
+from broker.security.access import Operation, ResourceType
 from broker.wire.produce import NodeEndpoint
 
 MAX_NAME = 249
@@ -46,6 +47,21 @@ def find_topic(image: Image, name_or_id: str | UUID) -> Topic:
     if isinstance(name_or_id, UUID):
         raise UnknownTopicId(f"no topic has the id {name_or_id}")
     raise UnknownTopicOrPartition(f"no topic is called {name_or_id}")
+
+
+def allowed_topic(context: Context, image: Image, key: str | UUID, operation: Operation) -> Topic:
+    """The topic, if the asker may do that with it. A name is refused alike whether it is missing or forbidden; an id
+    of a topic whose name the asker may not know is an id that nobody has.
+    """
+    access = context.access
+    if isinstance(key, str):
+        access.check(operation, ResourceType.TOPIC, key)
+        return find_topic(image, key)
+    topic = find_topic(image, key)
+    if not access.allows(Operation.DESCRIBE, ResourceType.TOPIC, topic.name):
+        raise UnknownTopicId(f"no topic has the id {key}")
+    access.check(operation, ResourceType.TOPIC, topic.name)
+    return topic
 
 
 def configs_of(context: Context) -> Configs:

@@ -87,6 +87,23 @@ class Recovery:
     """Grows each time the duty changes hands; every recovery commit is conditional on it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acl:
+    """One rule of who may do what; numbers and names as Kafka has them on the wire."""
+
+    resource_type: int
+    name: str
+    pattern: int
+    """3: the name itself, or every name where it is `*`; 4: every name that begins so."""
+    principal: str
+    """Such as `User:alice`; `User:*` is everybody."""
+    host: str
+    """A client's address; `*` is any."""
+    operation: int
+    permission: int
+    """2: deny; 3: allow."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Image:
     version: int
@@ -98,6 +115,8 @@ class Image:
     broker_configs: Mapping[int | None, Mapping[str, str]]
     """Under None, the defaults of the whole cluster."""
     recoveries: Mapping[int, Recovery] = field(default_factory=lambda: MappingProxyType({}))
+    acls: tuple[Acl, ...] = ()
+    """The very same object while no ACL has changed: what was decided by them stays good."""
 
     def topic(self, name_or_id: str | UUID) -> Topic | None:
         return self.topics.get(name_or_id) if isinstance(name_or_id, str) else self.by_id.get(name_or_id)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from broker.metadata.acls import ACLS, load_acls
 from broker.metadata.database import Tx
 from broker.metadata.image import NOBODY, PEER_LISTENER, Broker, Image, Partition, Recovery, Topic
 from broker.metadata.rows import Beat
@@ -48,6 +49,7 @@ def _all(tx: Tx, version: int) -> Image:
         by_id=MappingProxyType({topic.id: topic for topic in topics}),
         broker_configs=_broker_configs(configs),
         recoveries=_recoveries(tx),
+        acls=load_acls(tx),
     )
 
 
@@ -73,6 +75,7 @@ def _patched(tx: Tx, old: Image, version: int, changes: set[tuple[str, str]]) ->
         by_id=MappingProxyType(by_id),
         broker_configs=_broker_configs(configs) if CONFIGS in kinds else old.broker_configs,
         recoveries=_recoveries(tx),
+        acls=load_acls(tx) if ACLS in kinds else old.acls,
     )
 
 

@@ -10,6 +10,7 @@ objects.level        0 as uploaded, 1.. as often as it was merged and is still s
 leases               duties of compaction: who works on what until when (law 4: it decides when, never whether)
 rewrites             partitions whose ranges were replaced, numbered upwards, so that owners look again
 cleaned              cleanup.policy=compact: below it no key has an older record
+acls                 who may do what (security/); each row is a whole rule
 secrets              what brokers prove to each other that they know; never shown to anybody else
 departed             brokers that said goodbye and owe nothing, with the epoch they had: the next registration voids it
 """
@@ -87,6 +88,12 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     """
     CREATE TABLE secrets(name TEXT PRIMARY KEY, value BLOB NOT NULL);
+    """,
+    """
+    CREATE TABLE acls(
+      resource_type INTEGER NOT NULL, name TEXT NOT NULL, pattern INTEGER NOT NULL, principal TEXT NOT NULL,
+      host TEXT NOT NULL, operation INTEGER NOT NULL, permission INTEGER NOT NULL,
+      PRIMARY KEY(resource_type, name, pattern, principal, host, operation, permission)) WITHOUT ROWID;
     """,
 )
 

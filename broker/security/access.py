@@ -20,6 +20,8 @@ from broker.errors import (
     TransactionalIdAuthorizationFailed,
 )
 
+ANONYMOUS = "User:ANONYMOUS"
+"""Whoever comes through a listener that does not ask who it is."""
 CLUSTER_NAME = "kafka-cluster"
 """The name of the one resource of type CLUSTER, as Kafka's tools write it."""
 
@@ -62,6 +64,12 @@ class Need:
 
     operation: Operation
     resource: ResourceType
+    instead: tuple[Need, ...] = ()
+    """Rights of which any one does as well."""
+
+
+ANY_RIGHT = Need(operation=Operation.ANY, resource=ResourceType.ANY)
+"""What Kafka shows to everybody, we show to whoever may do anything at all: a stranger learns nothing."""
 
 
 class Access(Protocol):
@@ -70,7 +78,7 @@ class Access(Protocol):
     def allows(self, operation: Operation, resource: ResourceType, name: str) -> bool: ...
 
     def allows_any(self, operation: Operation, resource: ResourceType) -> bool:
-        """Whether there is any resource of the type of which it is allowed."""
+        """Whether there is any resource of the type of which it is allowed; ANY and ANY: whether anything is."""
 
     def check(self, operation: Operation, resource: ResourceType, name: str) -> None:
         """The resource type's own error when it is not allowed."""
@@ -90,6 +98,13 @@ class Open:
 
 
 OPEN = Open()
+
+
+def check_any_right(access: Access) -> None:
+    """ClusterAuthorizationFailed for a principal that no ACL allows anything."""
+    if not access.allows_any(Operation.ANY, ResourceType.ANY):
+        raise ClusterAuthorizationFailed("nothing is allowed to this principal")
+
 
 REFUSALS: dict[ResourceType, type[KafkaError]] = {
     ResourceType.TOPIC: TopicAuthorizationFailed,
