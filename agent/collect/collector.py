@@ -5,6 +5,8 @@ Laws:
    and never a repeated or invented sample; the other targets lose nothing.
 2. Structure is stored whole when it changed, and once an hour so that every hour can be read alone.
 3. Configs are read every `config_every_s`; everything else every round.
+4. Targets start within `spread_s` of the round, each always with the same delay, so that not all answer at once.
+5. A series that ended gets a stale marker, in a later round where this one could not be stored.
 """
 
 from __future__ import annotations
@@ -13,13 +15,16 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from zlib import crc32
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.collect import snapshot
 from agent.collect.changes import Event, event_columns, group_events, topology_events
-from agent.collect.exposition import Limits
+from agent.collect.exposition import Room
+from agent.collect.lines import Limits
 from agent.collect.offsets import OffsetHistory
 from agent.collect.readings import admin_readings, restarts
 from agent.collect.remembered import remembered
@@ -45,6 +50,8 @@ class Watch:
     timeout_s: float = 4.0
     """For one target; below the interval, so that a round ends before the next."""
     limits: Limits = field(default_factory=Limits)
+    spread_s: float = 0.0
+    """Within which the targets' scrapes start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +87,21 @@ class Collector:
         self._clock = clock
         self._memory = _Memory()
         self._history: OffsetHistory | None = None
-        self._scrapers = [
-            Scraper(target, watch.cluster, store, clock=clock, limits=watch.limits) for target in watch.targets
+        room = Room()
+        self.scrapers = [
+            Scraper(
+                target,
+                watch.cluster,
+                store,
+                clock=clock,
+                limits=watch.limits,
+                room=room,
+                delay_s=watch.spread_s * crc32(target.name.encode()) / 2**32,
+            )
+            for target in watch.targets
         ]
+        self._owed = np.empty(0, dtype=np.int32)
+        """Series that ended in rounds that could not be stored."""
         self._http = httpx.Client(timeout=watch.timeout_s, limits=httpx.Limits(max_connections=MOST_AT_ONCE))
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="collect")
         self._began: dict[str, float] = {}
@@ -91,7 +110,7 @@ class Collector:
         """Looks once at everything and stores it under `at` (now); blocks until the slowest answered or gave up."""
         at = at or self._clock.now()
         looking = self._pool.submit(self._look, self._configs_due())
-        scraping = [self._pool.submit(scraper.scrape, self._http, self.watch.timeout_s) for scraper in self._scrapers]
+        scraping = [self._pool.submit(scraper.scrape, self._http, self.watch.timeout_s) for scraper in self.scrapers]
         return self._keep(at, looking.result(), [scrape.result() for scrape in scraping])
 
     def maintain(self, at: datetime) -> None:
@@ -122,22 +141,29 @@ class Collector:
         if self._history is None:
             self._history = remembered(self._store, cluster, at)
         readings = admin_readings(self._store, cluster, at, looked, self._history)
-        series = [readings[0], *(scrape.scraped.series for scrape in scrapes if scrape.scraped)]
-        values = [readings[1], *(scrape.scraped.values for scrape in scrapes if scrape.scraped)]
+        told = [part for scrape in scrapes for part in (scrape.about, scrape.scraped) if part is not None]
+        series = np.concatenate([readings[0], *(part.series for part in told)])
+        values = np.concatenate([readings[1], *(part.values for part in told)])
+        ended = self._ended(series, scrapes)
         events = self._events(looked) + restarts(cluster, scrapes, self._store, self._began, self._brokers())
         tables = self._structure(at, looked)
         tables["targets"] = self._targets(looked, scrapes)
         tables["events"] = event_columns(cluster, events)
-        batch = Batch(at=at, series=np.concatenate(series), values=np.concatenate(values), tables=tables)
+        batch = Batch(at=at, series=series, values=values, tables=tables, ended=ended)
         stored = self._store.write(batch)
+        self._owed = self._owed[:0] if stored else ended
         self._remember(at, looked, stored)
         down = {scrape.target.name: scrape.reason for scrape in scrapes if scrape.scraped is None}
         if looked.topology is None and self._admin is not None:
             down[ADMIN] = looked.reason
         return Round(at=at, samples=batch.rows, stored=stored, down=down, events=tuple(events))
 
+    def _ended(self, series: NDArray[np.int32], scrapes: list[Scrape]) -> NDArray[np.int32]:
+        ended = np.concatenate([self._owed, *(scrape.ended for scrape in scrapes)])
+        return np.setdiff1d(ended, series) if len(ended) else ended
+
     def _brokers(self) -> dict[str, str]:
-        return {scraper.target.name: scraper.broker for scraper in self._scrapers if scraper.broker is not None}
+        return {scraper.target.name: scraper.broker for scraper in self.scrapers if scraper.broker is not None}
 
     def _events(self, looked: AdminLook) -> list[Event]:
         memory, events = self._memory, []

@@ -35,6 +35,7 @@ from rules.catalogue import load as load_pages
 from rules.errors import RuleError
 
 MOST_TIMEOUT_S = 4.0
+MOST_SPREAD_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +161,7 @@ def _wire(
         targets=tuple(Target(url=target.url, broker=target.broker) for target in watched.metrics),
         interval_s=config.scrape_interval_s,
         timeout_s=min(MOST_TIMEOUT_S, max(0.5, 0.8 * config.scrape_interval_s)),
+        spread_s=min(MOST_SPREAD_S, 0.1 * config.scrape_interval_s) if len(watched.metrics) > 1 else 0.0,
     )
     diagnosis = Diagnosis(
         catalogue,

@@ -80,6 +80,7 @@ class MetricsServer:
     def __init__(self, body: str = "") -> None:
         self.body = body.encode()
         self.status = 200
+        self.encoding = ""
         self.hold = threading.Event()
         self.hold.set()
         outer = self
@@ -88,6 +89,8 @@ class MetricsServer:
             def do_GET(self) -> None:
                 outer.hold.wait(5)
                 self.send_response(outer.status)
+                if outer.encoding:
+                    self.send_header("Content-Encoding", outer.encoding)
                 self.end_headers()
                 self.wfile.write(outer.body)
 

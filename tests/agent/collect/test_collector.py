@@ -1,7 +1,9 @@
 """Rounds over real HTTP and a cluster held by hand: what is up, what is down, and what the views then say."""
 
+import contextlib
+import gzip
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import duckdb
 import pytest
 
 from agent.collect.collector import Collector, Watch
-from agent.collect.exposition import Limits
+from agent.collect.lines import Limits
 from agent.collect.scrape import read_target
 from agent.collect.views import StoreSource
 from agent.model.clock import HandClock
@@ -18,12 +20,14 @@ from rules.errors import NoData
 from rules.views import VIEWS
 from tests.agent.collect.hand import HandAdmin, MetricsServer, broker_body, registry_body
 
+START = datetime(2026, 11, 22, 16, 0, 0, tzinfo=UTC)
+
 
 class Bench:
     """Three brokers' metrics, a cluster by hand, a clock by hand."""
 
     def __init__(self, directory: Path, limits: Limits) -> None:
-        self.clock = HandClock(datetime(2026, 11, 22, 16, 0, 0, tzinfo=UTC))
+        self.clock = HandClock(START)
         self.store = SampleStore(directory, clock=self.clock)
         self.servers = [MetricsServer() for _ in range(3)]
         self.admin = HandAdmin()
@@ -161,8 +165,8 @@ def test_a_cardinality_bomb_is_refused_whole_and_said(bench: Bench) -> None:
     bench.rounds(2)
     bench.servers[0].say("\n".join(f'bomb{{n="{n}"}} 1' for n in range(3000)))
     last = bench.collector.round()
-    assert list(last.down.values()) == ["line 2001: more than 2000 series: nothing of this scrape was kept"]
-    bench.servers[0].say("x" * (2 << 20))
+    assert list(last.down.values()) == ["more than 2000 series: nothing of this scrape was kept"]
+    bench.servers[0].say("# a comment\n" * (2 << 16))
     bench.clock.wind(5)
     assert "a body over 1048576 bytes" in next(iter(bench.collector.round().down.values()))
 
@@ -260,3 +264,70 @@ def test_a_new_agent_on_the_same_store_goes_on_where_the_old_one_stopped(bench: 
     bench.rounds(1)
     assert bench.rows("broker_load", "DISTINCT bytes_in_per_s") == [(1000.0,)]
     assert bench.source.age_s("broker_load", bench.clock.now()) == 15.0
+
+
+def told(bench: Bench, name: str) -> list[Any]:
+    """Values of a metric of the first target, in order of time; None where a series ended."""
+    now = bench.clock.now()
+    relation = bench.store.relation("samples", now - timedelta(hours=1), now)
+    rows = bench.store.query(
+        f"SELECT value FROM {relation} x JOIN series s ON s.id = x.series WHERE s.name = $name AND target = $target "
+        "ORDER BY ts",
+        {"name": name, "target": f"{bench.servers[0].url}"},
+    )
+    return rows["value"].tolist()
+
+
+def test_every_attempt_says_whether_the_target_was_up(bench: Bench) -> None:
+    bench.rounds(2)
+    bench.servers[0].status = 500
+    bench.rounds(2)
+    bench.servers[0].status = 200
+    bench.rounds(1)
+    assert told(bench, "up") == [1.0, 1.0, 0.0, 0.0, 1.0]
+    assert len(told(bench, "scrape_duration_seconds")) == 5
+    assert set(told(bench, "scrape_samples_scraped")) == {36.0}
+
+
+def test_series_of_a_target_that_is_down_end_once_and_begin_again(bench: Bench) -> None:
+    bench.rounds(2)
+    bench.servers[0].status = 500
+    bench.rounds(2)
+    bench.servers[0].status = 200
+    bench.rounds(1)
+    assert told(bench, "process_cpu_seconds_total") == [0.5, 1.0, None, 2.5]
+
+
+def test_a_series_that_vanishes_ends(bench: Bench) -> None:
+    for text in ("a 1\nb 2\n", "a 2\n", "a 3\n", "a 4\nb 5\n"):
+        bench.servers[0].say(text)
+        bench.clock.wind(5)
+        bench.collector.round()
+    assert told(bench, "a") == [1.0, 2.0, 3.0, 4.0]
+    assert told(bench, "b") == [2.0, None, 5.0]
+
+
+def test_a_compressed_body_is_read_in_bounded_steps(bench: Bench) -> None:
+    bench.servers[0].encoding = "gzip"
+    bench.servers[0].body = gzip.compress("".join(f'a{{n="{n}"}} 1\n' for n in range(1500)).encode())
+    assert len(bench.collector.round().down) == 0
+    bench.servers[0].body = gzip.compress(b"a" * (100 << 20))
+    assert "a line over 65536 bytes" in bench.collector.round().down[bench.servers[0].url]
+    bench.servers[0].body = bench.servers[0].body[:-9]
+    bench.servers[1].encoding = "br"
+    down = bench.collector.round().down
+    assert "br" in down[bench.servers[1].url]
+    assert len(down) == 2
+
+
+def test_targets_start_apart_and_always_with_the_same_delay(tmp_path: Path) -> None:
+    targets = tuple(read_target(f"127.0.0.1:{port}") for port in range(1, 9))
+    watch = Watch(cluster="c", targets=targets, spread_s=2.0)
+    with contextlib.closing(SampleStore(tmp_path, clock=HandClock(START))) as store:
+        delays = [
+            [scraper.delay_s for scraper in collector.scrapers]
+            for collector in (Collector(watch, store, None, clock=HandClock(START)) for _ in range(2))
+        ]
+    assert delays[0] == delays[1]
+    assert len(set(delays[0])) == 8
+    assert 0 <= min(delays[0]) < 1 < max(delays[0]) < 2
