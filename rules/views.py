@@ -189,8 +189,10 @@ _ALL = (
         "BillingAccountId VARCHAR, ChargePeriodStart TIMESTAMPTZ, ChargePeriodEnd TIMESTAMPTZ, ServiceName VARCHAR, "
         "ServiceCategory VARCHAR, ChargeCategory VARCHAR, ChargeDescription VARCHAR, RegionId VARCHAR, "
         "ResourceId VARCHAR, SkuId VARCHAR, SkuMeter VARCHAR, ConsumedQuantity DOUBLE, ConsumedUnit VARCHAR, "
-        "BilledCost DOUBLE, EffectiveCost DOUBLE, ListCost DOUBLE, BillingCurrency VARCHAR, Tags VARCHAR",
-        "The cloud's bill under FOCUS 1.2 names; `Tags` is JSON text.",
+        "BilledCost DOUBLE, EffectiveCost DOUBLE, ListCost DOUBLE, BillingCurrency VARCHAR, Tags VARCHAR, "
+        "x_Component VARCHAR, x_Owner VARCHAR",
+        "The cloud's bill under FOCUS 1.2 names; `Tags` is JSON text. `x_Component` is what a row pays for, `x_Owner` "
+        "is ours, untagged (nobody can say whose) or others.",
     ),
     _view(
         "event",

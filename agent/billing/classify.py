@@ -1,5 +1,8 @@
 """What a bill's row pays for, from FOCUS 1.2's names: the meter where there is one, else the words of the description.
 
+The components are the meter's (compute, requests, storage, wal, network) and those that a meter cannot see (nat, ip,
+load_balancer, egress, database). `network` is traffic between zones, and nothing else.
+
 The order matters: a NAT gateway's hours are sold as EC2, and cross-zone bytes as "regional data transfer".
 A row that fits nothing is `unclassified`: counted and shown, never dropped.
 """
@@ -7,30 +10,42 @@ A row that fits nothing is `unclassified`: counted and shown, never dropped.
 from __future__ import annotations
 
 RULES: tuple[tuple[str, str], ...] = (
-    ("nat", r"natgateway|nat gateway"),
+    ("nat", r"natgateway|nat gateway|cloud nat"),
     (
-        "cross_zone",
-        r"datatransfer-regional|regional data transfer|between ec2 azs|intra-az|availability zone.*transfer",
+        "network",
+        r"datatransfer-regional|regional data transfer|between ec2 azs|intra-az|availability zone.*transfer|"
+        r"inter.?zone",
     ),
-    ("ip", r"publicipv4|public ipv4|elasticip|elastic ip address|idle address|ip address"),
-    ("load_balancer", r"loadbalancer|load balanc|lcu"),
-    ("requests", r"requests-tier|request|operations|api calls|million|transactions|per 10,000|per 1,000"),
-    ("data_transfer", r"data transfer|datatransfer|bandwidth|egress"),
-    ("wal", r"ebs:|volume|gp2|gp3|iops|snapshot|block.?storage|managed disk|provisioned storage"),
-    ("storage", r"timedstorage|storage|byte-?hrs|gb-mo|gigabyte-month|blob|bucket"),
-    ("compute", r"boxusage|spotusage|instance|hour|compute|vcpu|lambda|fargate|virtual machine"),
+    ("ip", r"publicipv4|public ipv4|elasticip|elastic ip address|idle address|ip address|static ip|\beip\b"),
+    ("load_balancer", r"loadbalancer|load balanc|lcu|forwarding rule|\bslb\b|\bnlb\b"),
+    (
+        "requests",
+        r"requests-tier|request|operations|api calls|million|transactions|per 10,000|per 1,000|\b(class a|class b) ",
+    ),
+    (
+        "egress",
+        r"data transfer|datatransfer|bandwidth|egress|internet traffic|networkout",
+    ),
+    (
+        "wal",
+        r"ebs:|volume|gp2|gp3|iops|snapshot|block.?storage|managed disk|provisioned storage|pd capacity|cloud_essd|"
+        r"cloud_ssd|systemdisk|datadisk|\bdisk\b",
+    ),
+    ("storage", r"timedstorage|storage|byte-?hrs|gb-mo|gigabyte-month|blob|bucket|data stored"),
+    ("compute", r"boxusage|spotusage|instance|hour|compute|vcpu|lambda|fargate|virtual machine|\bcore\b|\bram\b"),
 )
 """Component and the pattern (RE2, on lower case) of its rows."""
 
 BY_CATEGORY = (
     ("Compute", "compute"),
     ("Storage", "storage"),
-    ("Networking", "data_transfer"),
+    ("Networking", "egress"),
     ("Databases", "database"),
 )
 """ServiceCategory to component, where no pattern fits."""
 
 UNCLASSIFIED = "unclassified"
+METERED = ("compute", "requests", "storage", "wal", "network")
 
 
 def component_sql(text: str, category: str) -> str:

@@ -13,8 +13,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from agent.billing.errors import BillError
 from agent.loop.actions import Actions
+from agent.loop.bills import BillReader
 from agent.loop.events import Bus
 from agent.loop.glance import Glance, Row
 from agent.loop.money import costs
@@ -59,7 +59,7 @@ class Agent:
         self._sources: list[Row] = []
         self._down: dict[str, str] = {}
         self._tidied = self._started
-        self._bill_problem = ""
+        self._bills = BillReader(rooms.bill)
         self._known = tuple(rooms.diagnosis.risks())
         self._open = {risk.id: risk for risk in self._known if risk.state in {"open", "acknowledged"}}
         self._silences: tuple[Silence, ...] = ()
@@ -91,20 +91,7 @@ class Agent:
         if (now - self._tidied).total_seconds() >= TIDY_EVERY_S:
             self._tidied = now
             self.rooms.collector.maintain(now)
-            self._read_bill()
-
-    def _read_bill(self) -> None:
-        """New files since last time; one that cannot be read is said, and the rows from before stay."""
-        bill = self.rooms.bill
-        if bill is None:
-            return
-        try:
-            bill.refresh()
-            self._bill_problem = ""
-        except BillError as error:
-            if str(error) != self._bill_problem:
-                log.warning("the bill: %s", error)
-            self._bill_problem = str(error)
+            self._bills.poke()
 
     def _diagnose(self) -> None:
         found, known = self.rooms.judge(self._clock.now())
@@ -167,7 +154,7 @@ class Agent:
             },
             "findings": len(self._open),
             "sources": self._sources,
-            "notes": [*self.rooms.store.said, *([self._bill_problem] if self._bill_problem else [])],
+            "notes": [*self.rooms.store.said, *self._bills.notes()],
         }
 
     def overview(self) -> dict[str, Any]:

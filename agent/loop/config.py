@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from agent.loop.bill_config import BillConfig, bill_config
 from agent.loop.refused import Refused
 from agent.loop.units import bytes_of, seconds_of
 
@@ -87,7 +88,7 @@ class ClusterConfig:
     metrics: tuple[Target, ...]
     cores: float | None
     instance_type: str
-    bill: Path | None
+    bill: BillConfig | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,11 +297,6 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
         raise Refused(f"{source}: a [[cluster]] has no bootstrap_servers", "add it, or pass --bootstrap-servers")
     for address in servers.split(","):
         _address(address.strip())
-    bill = row.get("bill")
-    if isinstance(bill, dict):
-        if unused := sorted(set(bill) - {"url"}):
-            raise _unused(f"[cluster] bill.{unused[0]}", source)
-        bill = bill.get("url")
     return ClusterConfig(
         name=str(row.get("name", "")),
         bootstrap_servers=servers,
@@ -312,7 +308,7 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
         ),
         cores=float(row["cores"]) if "cores" in row else None,
         instance_type=str(row.get("instance_type", "")),
-        bill=_path(str(bill).removeprefix("file://")) if bill else None,
+        bill=bill_config(row.get("bill"), source),
     )
 
 

@@ -14,7 +14,9 @@ from agent.act.guard import ActSettings
 from agent.billing.bill import Bill
 from agent.billing.errors import BillError
 from agent.billing.meter import Meter
+from agent.billing.opening import open_bill
 from agent.billing.pricebook import load_prices
+from agent.billing.scope import Scope
 from agent.collect.admin import ClusterAdmin
 from agent.collect.collector import Collector, Watch
 from agent.collect.errors import CollectError
@@ -145,7 +147,7 @@ def _wire(
     looking: ClusterAdmin,
 ) -> Rooms:
     patience = ImpatientClock(clock)
-    bill = _bill(watched)
+    bill = _bill(config, watched, clock)
     source = StoreSource(
         store,
         cluster,
@@ -203,12 +205,19 @@ def _samples(config: AgentConfig, clock: Clock) -> SampleStore:
     )
 
 
-def _bill(watched: ClusterConfig) -> Bill | None:
-    """The bill's files, read once; Refused names the file and what in it does not fit."""
+def _bill(config: AgentConfig, watched: ClusterConfig, clock: Clock) -> Bill | None:
+    """Files are read once here; Refused names the file and what in it does not fit."""
     if watched.bill is None:
         return None
     try:
-        return Bill(watched.bill)
+        return open_bill(
+            kind=watched.bill.kind,
+            url=watched.bill.url,
+            scope=Scope(account=watched.bill.account, tags=watched.bill.tags),
+            cache=config.dir / "bill-cache",
+            clock=clock,
+            environment=os.environ,
+        )
     except BillError as error:
         raise Refused(str(error), "correct the file, or leave --bill out") from error
 

@@ -24,7 +24,7 @@ def test_reads_every_row_of_the_public_sample_and_finds_its_cross_zone_cost() ->
     bill = Bill(SAMPLE)
     assert bill.size == 1000
     assert sum(line.rows for line in bill.components()) == 1000
-    assert costs(bill)["cross_zone"] == pytest.approx(0.0068094198)
+    assert costs(bill)["network"] == pytest.approx(0.0068094198)
     assert bill.cross_zone_gb() == pytest.approx(0.34047099265)
     assert bill.unclassified == 24
 

@@ -65,10 +65,6 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path, text, names, neare
     [
         ("[agent]\nretention_rollup = '400d'", "[agent] retention_rollup is not used by this version; remove it"),
         ("[[cluster]]\nzones = {a = 'b'}", "[cluster] zones is not used by this version; remove it"),
-        (
-            "[[cluster]]\nbootstrap_servers = 'a:1'\nbill = {kind = 'focus', url = 'b'}",
-            "[cluster] bill.kind is not used",
-        ),
         ("[[notify]]\nkind = 'slack'", "[[notify]] is not used by this version; remove it"),
     ],
 )
@@ -113,3 +109,29 @@ def test_a_wrong_value_is_refused_with_words(tmp_path, text):
     with pytest.raises(Refused) as refused:
         load(str(path), {}, {})
     assert "Traceback" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("bill", "says"),
+    [
+        ("{kind = 'focis', url = 'b'}", "no bill is of kind 'focis'; the nearest known one is focus"),
+        ("{urll = 'b'}", "unknown key cluster.bill.urll; the nearest known one is url"),
+        ("{kind = 'cur'}", "cluster.bill has no url"),
+        ("{url = 'b', tags = ['x']}", "cluster.bill.tags is no table"),
+    ],
+)
+def test_a_bill_that_cannot_be_meant_is_refused_by_name(tmp_path, bill, says):
+    path = tmp_path / "bill.toml"
+    path.write_text(f"[[cluster]]\nbootstrap_servers = 'a:1'\nbill = {bill}\n")
+    with pytest.raises(Refused) as refused:
+        load(str(path), {}, {})
+    assert says in str(refused.value)
+
+
+def test_a_bill_is_a_path_or_says_whose_it_is(tmp_path):
+    path = tmp_path / "bill.toml"
+    table = "{kind = 'cost-explorer', account = '1', tags = {cluster = 'prod'}}"
+    path.write_text(f"[[cluster]]\nbootstrap_servers = 'a:1'\nbill = {table}\n")
+    bill = load(str(path), {}, {}).clusters[0].bill
+    assert (bill.kind, bill.account, bill.tags) == ("cost-explorer", "1", {"cluster": "prod"})
+    assert load(str(path), {}, {"bill": "/bills"}).clusters[0].bill.url == "/bills"
