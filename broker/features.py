@@ -1,6 +1,6 @@
 """The versioned features of a cluster, as ApiVersions tells them: their levels come with the release.
 
-group.version 0   classic consumer groups
+group.version 1   consumer groups of the new protocol (KIP-848)
 
 A level says what every broker of the cluster can do. Brokers of two releases on one store only ever differ by what is
 additive, so no level has to be raised by hand, and none can be lowered.
@@ -21,5 +21,5 @@ class Feature:
     level: int
 
 
-FEATURES: Mapping[str, Feature] = {"group.version": Feature(low=0, high=0, level=0)}
+FEATURES: Mapping[str, Feature] = {"group.version": Feature(low=0, high=1, level=1)}
 """By Kafka's names."""

@@ -1,5 +1,6 @@
 """OffsetFetch (9), versions 1 to 10: what a group has committed; of many groups from 8 on; by topic id from 10 on.
 
+From version 9 on a member of the new protocol may say who it is; with an epoch that is over it is told nothing.
 `require_stable` asks to hide offsets that an open transaction may still change: there are none.
 """
 
@@ -43,6 +44,8 @@ async def offset_fetch(context: Context, request: Any, version: int) -> Fields:
 async def _group(context: Context, asked: Any, version: int) -> Fields:
     try:
         context.access.check(Operation.DESCRIBE, ResourceType.GROUP, asked.group_id)
+        if version >= 9 and asked.member_id and asked.member_epoch >= 0:
+            await context.groups.consumers.check_reader(asked.group_id, asked.member_id, asked.member_epoch)
         offsets: Offsets = await context.groups.offsets(asked.group_id)
     except KafkaError as error:
         return _group_failed(asked, version, error.code)

@@ -12,9 +12,6 @@ from broker.errors import KafkaError
 from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
-_TYPE = "classic"
-
-
 _CLUSTER = Need(operation=Operation.DESCRIBE, resource=ResourceType.CLUSTER)
 _GROUP = Need(operation=Operation.DESCRIBE, resource=ResourceType.GROUP, instead=(_CLUSTER,))
 
@@ -35,11 +32,11 @@ async def list_groups(context: Context, request: Any, version: int) -> Fields:
             "group_id": view.group_id,
             "protocol_type": view.protocol_type,
             "group_state": view.state.value,
-            "group_type": _TYPE,
+            "group_type": view.kind,
         }
         for view in views
         if (sees_all or access.allows(Operation.DESCRIBE, ResourceType.GROUP, view.group_id))
         and (not states or view.state.value.lower() in states)
-        and (not types or _TYPE in types)
+        and (not types or view.kind in types)
     ]
     return {"groups": groups}

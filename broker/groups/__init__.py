@@ -1,5 +1,7 @@
-"""Consumer groups, the classic protocol: who is in a group, which generation it is in, and how far it has read.
+"""Consumer groups: who is in a group, who reads what, and how far it has read.
 
-`group.py` is the state machine: pure, with the clock handed in. `coordinator.py` does: it parks requests, stores
-before it answers, and gives groups up when their partition of `__consumer_offsets` moves.
+The classic protocol: `group.py` is the state machine: pure, with the clock handed in. `coordinator.py` does: it parks
+requests, stores before it answers, and gives groups up when their partition of `__consumer_offsets` moves.
+The new protocol (KIP-848), in which the broker assigns: `consumer_group.py` is the state machine, `assignors.py` says
+who gets what, `consumer_coordinator.py` does. `kinds.py` is where the difference does not matter.
 """

@@ -8,7 +8,10 @@ from uuid import UUID
 from broker.clock import Clock
 from broker.errors import GroupIdNotFound, InvalidSessionTimeout, NonEmptyGroup, UnknownMemberId
 from broker.groups import membership
+from broker.groups.consumer_coordinator import ConsumerGroups
+from broker.groups.consumer_group import ConsumerGroup
 from broker.groups.group import Group
+from broker.groups.kinds import AnyGroup
 from broker.groups.settings import GroupSettings
 from broker.groups.shapes import CommitRequest, GroupView, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest
 from broker.groups.shard import Entry, Shard
@@ -31,9 +34,9 @@ class GroupCoordinator:
         self.settings = settings
         self._metadata = metadata
         self._new_id = new_id
-        self._shards = Shards(
-            metadata=metadata, clock=clock, broker_id=broker_id, initial_delay_s=settings.initial_delay_s
-        )
+        self._shards = Shards(metadata=metadata, clock=clock, broker_id=broker_id, settings=settings)
+        self.consumers = ConsumerGroups(shards=self._shards, metadata=metadata, settings=settings)
+        """Groups of the new protocol (KIP-848)."""
 
     async def start(self) -> None:
         """Begins to watch sessions and ownership."""
@@ -61,6 +64,7 @@ class GroupCoordinator:
             shard, entry = await self._member_entry(request.group_id, request.member_id)
         else:
             shard, entry = await self._shards.entry_or_new(request.group_id)
+            await self._shards.convert(shard, entry, Group)
         fresh_id = f"{request.instance_id or request.client_id}-{self._new_id()}"
         size = self.settings.max_size
 
@@ -89,7 +93,9 @@ class GroupCoordinator:
 
     async def leave(self, group_id: str, member_id: str, instance_id: str | None) -> str:
         """A member goes; its id is returned."""
-        shard, entry = await self._member_entry(group_id, member_id)
+        shard, entry = await self._member_entry(group_id, member_id, classic=False)
+        if isinstance(entry.group, ConsumerGroup):
+            return await self.consumers.leave(shard, entry, member_id, instance_id)
         return await self._shards.step(
             shard, entry, lambda group, now: membership.leave(group, member_id, instance_id, now)
         )
@@ -97,16 +103,19 @@ class GroupCoordinator:
     async def commit(self, request: CommitRequest, offsets: Mapping[OffsetKey, OffsetRow]) -> None:
         """Makes offsets durable. A group that nobody joined may be written by anyone who gives no generation."""
         if request.generation >= 0 or request.member_id:
-            shard, entry = await self._member_entry(request.group_id, request.member_id)
+            shard, entry = await self._member_entry(request.group_id, request.member_id, classic=False)
         else:
             shard, entry = await self._shards.entry_or_new(request.group_id)
 
-        def check(group: Group, now: float) -> None:
-            group.check_commit(request.member_id, request.instance_id, request.generation, now)
+        def check(group: AnyGroup, now: float) -> None:
+            if isinstance(group, ConsumerGroup):
+                group.check_commit(request.member_id, request.instance_id, request.generation)
+            else:
+                group.check_commit(request.member_id, request.instance_id, request.generation, now)
             if not entry.stored:
                 group.must_store()
 
-        await self._shards.glance(shard, entry, check)
+        await self._shards.glance(shard, entry, check, type(entry.group))
         if offsets:
             async with retriable():
                 await self._metadata.commit_offsets(request.group_id, offsets, coordinator=shard.coordinator)
@@ -124,7 +133,7 @@ class GroupCoordinator:
             raise GroupIdNotFound(f"group {group_id} does not exist")
         read = entry.group.subscribed()
         if read is None:
-            raise NonEmptyGroup(f"group {group_id} has members of type {entry.group.protocol_type}: stop them first")
+            raise NonEmptyGroup(f"group {group_id} has members that are no consumers: stop them first")
         topics = {topic.id for name in read if (topic := self._metadata.image.topic(name)) is not None}
         kept = {key for key in keys if key[0] in topics}
         gone = [key for key in keys if key not in kept]
@@ -138,6 +147,8 @@ class GroupCoordinator:
         _, entry = await self._shards.entry(group_id)
         if entry is None:
             raise GroupIdNotFound(f"group {group_id} does not exist")
+        if isinstance(entry.group, ConsumerGroup):
+            raise GroupIdNotFound(f"group {group_id} is not a classic group: ask ConsumerGroupDescribe")
         return entry.group.view()
 
     async def groups(self) -> list[GroupView]:
@@ -151,15 +162,16 @@ class GroupCoordinator:
         if entry is None:
             raise GroupIdNotFound(f"group {group_id} does not exist")
         async with entry.lock:
-            if entry.group.state is not GroupState.EMPTY or entry.group.pending:
+            if entry.group.members or entry.group.pending:
                 raise NonEmptyGroup(f"group {group_id} has members: stop them first")
             async with retriable():
                 await self._metadata.delete_group(group_id, coordinator=shard.coordinator)
-            entry.group.go(GroupState.DEAD)
+            if isinstance(entry.group, Group):
+                entry.group.go(GroupState.DEAD)
             shard.groups.pop(group_id, None)
 
-    async def _member_entry(self, group_id: str, member_id: str) -> tuple[Shard, Entry]:
+    async def _member_entry(self, group_id: str, member_id: str, *, classic: bool = True) -> tuple[Shard, Entry]:
         shard, entry = await self._shards.entry(group_id)
-        if entry is None:
+        if entry is None or (classic and not isinstance(entry.group, Group)):
             raise UnknownMemberId(f"{member_id or 'a member without id'} is not in group {group_id}")
         return shard, entry

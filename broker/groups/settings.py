@@ -17,6 +17,15 @@ class GroupSettings:
     max_metadata_bytes: int = 4096
     """`offset.metadata.max.bytes`: what a client may attach to a committed offset."""
 
+    consumer_session_s: float = 45.0
+    """`group.consumer.session.timeout.ms`: how long a member of the new protocol may be silent."""
+    consumer_heartbeat_s: float = 5.0
+    """`group.consumer.heartbeat.interval.ms`: how often it is told to speak."""
+    retention_s: float = 604_800.0
+    """`offsets.retention.minutes`: how long an empty group's offsets are kept."""
+    retention_check_s: float = 600.0
+    """`offsets.retention.check.interval.ms`"""
+
     @classmethod
     def of(cls, configs: Mapping[str, str]) -> GroupSettings:
         """From `--config key=value`. Raises ValueError on what is no number."""
@@ -26,6 +35,10 @@ class GroupSettings:
             max_session_s=_number(configs, "group.max.session.timeout.ms", 1_800_000) / 1000,
             max_size=_number(configs, "group.max.size", 1000),
             max_metadata_bytes=_number(configs, "offset.metadata.max.bytes", 4096),
+            consumer_session_s=_number(configs, "group.consumer.session.timeout.ms", 45_000) / 1000,
+            consumer_heartbeat_s=_number(configs, "group.consumer.heartbeat.interval.ms", 5000) / 1000,
+            retention_s=_number(configs, "offsets.retention.minutes", 10_080) * 60,
+            retention_check_s=_number(configs, "offsets.retention.check.interval.ms", 600_000) / 1000,
         )
 
 

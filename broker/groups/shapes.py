@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from broker.errors import KafkaError
-from broker.groups.state import GroupState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +102,14 @@ class GroupView:
     """A group, as DescribeGroups and ListGroups show it."""
 
     group_id: str
-    state: GroupState
+    state: StrEnum
+    """By Kafka's names: `GroupState`, or `ConsumerGroupState`."""
     protocol_type: str
     protocol: str
     """Empty unless a generation has chosen one."""
     members: tuple[MemberView, ...]
+    kind: str = "classic"
+    """Kafka's group type: classic, or consumer."""
 
 
 @dataclass(frozen=True, kw_only=True)

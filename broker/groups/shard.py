@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from broker.groups.group import Group
-from broker.groups.membership import due
+from broker.groups import kinds
+from broker.groups.kinds import AnyGroup
 from broker.metadata.rows import Coordinator
 
 
@@ -14,7 +14,9 @@ from broker.metadata.rows import Coordinator
 class Entry:
     """One group in memory."""
 
-    group: Group
+    group: AnyGroup
+    emptied_ms: int | None = None
+    """Since when it has had no members, by the wall clock; None while it has some, or never had any."""
     stored: bool
     """It is in the metadata store; otherwise it vanishes when its first member never came."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -24,7 +26,7 @@ class Entry:
 
     def reschedule(self) -> None:
         """Looks again when time will change the group next."""
-        self.due = due(self.group)
+        self.due = kinds.due(self.group)
 
 
 @dataclass(kw_only=True)

@@ -18,15 +18,19 @@ from broker.clock import Clock
 from broker.errors import (
     CoordinatorLoadInProgress,
     CoordinatorNotAvailable,
+    InconsistentGroupProtocol,
     InvalidGroupId,
     KafkaError,
     KafkaStorageError,
     NotCoordinator,
     TopicAlreadyExists,
 )
-from broker.groups import membership, stored
+from broker.groups import kinds
+from broker.groups.consumer_group import ConsumerGroup
 from broker.groups.group import Group
+from broker.groups.kinds import AnyGroup
 from broker.groups.placement import partition_of
+from broker.groups.settings import GroupSettings
 from broker.groups.shapes import Answer, JoinAnswer, SyncAnswer
 from broker.groups.shard import Entry, Shard
 from broker.metadata import Metadata
@@ -52,11 +56,11 @@ async def retriable() -> AsyncIterator[None]:
 class Shards:
     """Groups in memory, by the partition they live on."""
 
-    def __init__(self, *, metadata: Metadata, clock: Clock, broker_id: int, initial_delay_s: float) -> None:
+    def __init__(self, *, metadata: Metadata, clock: Clock, broker_id: int, settings: GroupSettings) -> None:
         self._metadata = metadata
         self._clock = clock
         self._broker_id = broker_id
-        self._initial_delay_s = initial_delay_s
+        self._settings = settings
         self._shards: dict[int, Shard] = {}
         self._stopped = False
         self._loading: dict[int, asyncio.Lock] = {}
@@ -116,7 +120,7 @@ class Shards:
         shard = await self.shard(group_id)
         entry = shard.groups.get(group_id)
         if entry is None:
-            entry = Entry(group=Group(group_id, initial_delay_s=self._initial_delay_s), stored=False)
+            entry = Entry(group=Group(group_id, initial_delay_s=self._settings.initial_delay_s), stored=False)
             shard.groups[group_id] = entry
         return shard, entry
 
@@ -126,26 +130,48 @@ class Shards:
         homes = [home for home in topic.partitions if home.owner == self._broker_id] if topic is not None else []
         return [await self._load(home) for home in homes]
 
-    async def step(self, shard: Shard, entry: Entry, act: Callable[[Group, float], T]) -> T:
-        """One step, in a task of its own: a client that hangs up must not leave a step half stored."""
-        return await asyncio.shield(self._spawn(self._locked_step(shard, entry, act)))
+    async def step(self, shard: Shard, entry: Entry, act: Callable[[Any, float], T], kind: type[AnyGroup] = Group) -> T:
+        """One step of a group of that kind, in a task of its own: a client that hangs up must not leave a step half
+        stored.
+        """
+        return await asyncio.shield(self._spawn(self._locked_step(shard, entry, act, kind)))
 
-    async def glance(self, shard: Shard, entry: Entry, act: Callable[[Group, float], None]) -> None:
+    async def convert(self, shard: Shard, entry: Entry, kind: type[AnyGroup]) -> None:
+        """Makes an empty group one of the other kind; its offsets stay. What it is now is stored with its first member.
+        InconsistentGroupProtocol while it has members.
+        """
+        async with entry.lock:
+            self._check_current(shard, entry)
+            if isinstance(entry.group, kind):
+                return
+            if entry.group.members or entry.group.pending:
+                raise InconsistentGroupProtocol(
+                    f"group {entry.group.group_id} has members of the other protocol: stop them first"
+                )
+            entry.group = self._new(entry.group.group_id, kind)
+
+    def _new(self, group_id: str, kind: type[AnyGroup]) -> AnyGroup:
+        if kind is ConsumerGroup:
+            return ConsumerGroup(group_id)
+        return Group(group_id, initial_delay_s=self._settings.initial_delay_s)
+
+    async def glance(
+        self, shard: Shard, entry: Entry, act: Callable[[Any, float], None], kind: type[AnyGroup] = Group
+    ) -> None:
         """A step that leaves what is stored as it is, such as a commit's check: at once where nobody is under way."""
         if not entry.stored or entry.lock.locked():
-            await self.step(shard, entry, act)
+            await self.step(shard, entry, act, kind)
             return
         self._check_current(shard, entry)
+        _check_kind(entry, kind)
         try:
             act(entry.group, self._clock.monotonic())
         finally:
             entry.reschedule()
             if entry.group.has_effects:
-                await self.step(shard, entry, lambda group, now: None)
+                await self.step(shard, entry, lambda group, now: None, kind)
 
-    async def park(
-        self, shard: Shard, entry: Entry, act: Callable[[Group, float, int], None]
-    ) -> JoinAnswer | SyncAnswer:
+    async def park(self, shard: Shard, entry: Entry, act: Callable[[Any, float, int], None]) -> JoinAnswer | SyncAnswer:
         """One step that may leave its sender waiting for later ones."""
         ticket = next(self._tickets)
         answer: asyncio.Future[JoinAnswer | SyncAnswer] = asyncio.get_running_loop().create_future()
@@ -156,9 +182,10 @@ class Shards:
         finally:
             self._parked.pop(ticket, None)
 
-    async def _locked_step(self, shard: Shard, entry: Entry, act: Callable[[Group, float], T]) -> T:
+    async def _locked_step(self, shard: Shard, entry: Entry, act: Callable[[Any, float], T], kind: type[AnyGroup]) -> T:
         async with entry.lock:
             self._check_current(shard, entry)
+            _check_kind(entry, kind)
             try:
                 return act(entry.group, self._clock.monotonic())
             finally:
@@ -187,9 +214,12 @@ class Shards:
             shard.groups.pop(entry.group.group_id, None)
 
     async def _store(self, shard: Shard, entry: Entry) -> None:
-        row = GroupRow(
-            group_id=entry.group.group_id, coordinator_uid=shard.coordinator.uid, state=stored.dump(entry.group)
-        )
+        if entry.group.members:
+            entry.emptied_ms = None
+        elif entry.emptied_ms is None:
+            entry.emptied_ms = self._clock.wall_ms()
+        state = kinds.dump(entry.group, entry.emptied_ms)
+        row = GroupRow(group_id=entry.group.group_id, coordinator_uid=shard.coordinator.uid, state=state)
         async with retriable():
             await self._metadata.save_group(row, coordinator=shard.coordinator)
         entry.stored = True
@@ -218,8 +248,8 @@ class Shards:
             now = self._clock.monotonic()
             groups = {}
             for row in rows:
-                group = stored.load(row.group_id, row.state, initial_delay_s=self._initial_delay_s, now=now)
-                groups[row.group_id] = Entry(group=group, stored=True)
+                group, emptied_ms = kinds.load(row.group_id, row.state, self._settings, now)
+                groups[row.group_id] = Entry(group=group, stored=True, emptied_ms=emptied_ms)
                 groups[row.group_id].reschedule()
             coordinator = Coordinator(uid=home.uid, owner=home.owner, epoch=home.epoch)
             self._shards[home.uid] = Shard(coordinator=coordinator, groups=groups)
@@ -240,7 +270,7 @@ class Shards:
         if self._shards.get(shard.coordinator.uid) is shard:
             del self._shards[shard.coordinator.uid]
         for entry in shard.groups.values():
-            membership.abandon(entry.group, NotCoordinator("the group has moved: ask FindCoordinator"))
+            kinds.abandon(entry.group, NotCoordinator("the group has moved: ask FindCoordinator"))
             self._resolve(entry.group.take().answers)
 
     async def _run_ticks(self) -> None:
@@ -259,12 +289,12 @@ class Shards:
     async def _tick(self, shard: Shard, entry: Entry) -> None:
         """Time passes for one group. A store that is away only means that its shard is loaded again later."""
         with contextlib.suppress(KafkaError):
-            await self.step(shard, entry, membership.tick)
+            await self.step(shard, entry, kinds.tick, type(entry.group))
 
     def _postpone(self, seconds: float) -> None:
         for shard in self._shards.values():
             for entry in shard.groups.values():
-                membership.postpone(entry.group, seconds)
+                kinds.postpone(entry.group, seconds)
                 entry.reschedule()
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -272,3 +302,9 @@ class Shards:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _check_kind(entry: Entry, kind: type[AnyGroup]) -> None:
+    """A group may have become one of the other kind while its request waited."""
+    if not isinstance(entry.group, kind):
+        raise CoordinatorLoadInProgress(f"group {entry.group.group_id} changed its protocol just now: ask again")

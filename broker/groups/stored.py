@@ -7,7 +7,6 @@ Deadlines are left out: they are monotonic, of one process; everyone gets a whol
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode, b64encode
 from typing import Any
 
@@ -15,31 +14,24 @@ from broker.groups.group import Group
 from broker.groups.member import Member
 from broker.groups.state import GroupState
 
-_VERSION = 1
+VERSION = 1
 
 
-def dump(group: Group) -> str:
+def dump(group: Group) -> dict[str, Any]:
     """The group, to be stored."""
-    members = [_dump_member(member) for member in group.members.values()]
-    return json.dumps(
-        {
-            "version": _VERSION,
-            "state": group.state.value,
-            "generation": group.generation,
-            "protocol_type": group.protocol_type,
-            "protocol": group.protocol,
-            "leader": group.leader,
-            "members": members,
-        },
-        separators=(",", ":"),
-    )
+    return {
+        "version": VERSION,
+        "state": group.state.value,
+        "generation": group.generation,
+        "protocol_type": group.protocol_type,
+        "protocol": group.protocol,
+        "leader": group.leader,
+        "members": [_dump_member(member) for member in group.members.values()],
+    }
 
 
-def load(group_id: str, text: str, *, initial_delay_s: float, now: float) -> Group:
+def load(group_id: str, stored: dict[str, Any], *, initial_delay_s: float, now: float) -> Group:
     """The group, as stored; requests that were parked are gone, and their senders ask again."""
-    stored = json.loads(text)
-    if stored["version"] != _VERSION:
-        raise ValueError(f"group {group_id} is stored in version {stored['version']}; this broker reads {_VERSION}")
     group = Group(group_id, initial_delay_s=initial_delay_s)
     group.state = GroupState(stored["state"])
     group.generation = stored["generation"]
