@@ -8,6 +8,7 @@ import asyncio
 from typing import Generic, Protocol, TypeVar
 
 from broker.seldom import Seldom
+from broker.wire.frames import RECEIVE_BYTES
 
 MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
 """Request bytes of all connections together; part of the memory a broker is bound to (log/config.py)."""
@@ -31,6 +32,8 @@ class Crowd(Generic[Connection]):
         self.stopping = False
         self.held = False
         """Whether those who produce have to wait."""
+        self.receive = bytearray(RECEIVE_BYTES)
+        """Where reads of all sockets land; each is taken out before the next."""
         self._bytes = 0
 
     @property

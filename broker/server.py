@@ -125,7 +125,7 @@ class Connection(asyncio.BufferedProtocol):
         self._clock = clock
         self._peers = peers
         self._idle_seconds = settings.idle_seconds
-        self._reader = FrameReader(settings.max_frame_bytes)
+        self._reader = FrameReader(settings.max_frame_bytes, peers.receive)
         self._slots: deque[_Slot] = deque()
         self._waiting: deque[memoryview] = deque()
         """Frames that came in one read with others and are beyond the bound."""

@@ -46,6 +46,9 @@ class Brokers:
     def running(self) -> list[int]:
         return sorted(self._running)
 
+    def pid(self, broker: int) -> int:
+        return self._running[broker].pid
+
     def start(self, *brokers: int, source: Path | None = None) -> None:
         """Starts them (all, when none is named) and waits until each says that it serves.
 

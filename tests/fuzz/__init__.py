@@ -1,0 +1,1 @@
+"""Bad input for the broker, seeded: every registered API and version."""
