@@ -53,6 +53,8 @@ from broker.telemetry.exposition import CONTENT_TYPE
 from broker.telemetry.loopwatch import LoopWatch
 from broker.telemetry.page import Identity, Metrics, Sources
 from broker.telemetry.storage import StorageTimes
+from broker.transactions.delivery import Marking
+from broker.transactions.making import make_coordinator
 from broker.turns import Turns
 from broker.wal.holder import boot_id
 from broker.wal.kinds import BESIDE_OBJECTS
@@ -117,10 +119,19 @@ class Node:
             settings=config.groups,
             new_id=lambda: str(uuid.uuid4()),
         )
+        self._transactions = make_coordinator(
+            metadata=self._metadata,
+            logs=self._logs,
+            peers=self._marker_peers,
+            clock=self._clock,
+            broker_id=config.id,
+            say=self.say,
+        )
         await self._logs.lock()
         http = await self._listen()
         await self._logs.start(self._registration(http))
         await self._groups.start()
+        await self._transactions.start()
         self._spawn(self._watch.run())
         if config.bill:
             self._biller = self._make_biller()
@@ -137,6 +148,7 @@ class Node:
         """Hands over and leaves, in bounded time."""
         self._serving = False
         await self._groups.stop()
+        await self._transactions.stop()
         try:
             async with asyncio.timeout(_STOP_S):
                 await self._logs.stop()
@@ -159,7 +171,9 @@ class Node:
         secret = await self._metadata.write(lambda tx: peers_secret(tx, fresh))
         self._peers = Peers(secret, self.config.id, os.urandom)
         handlers = {(frames.LOOK, 0): looking(lambda version, uids: self._logs.look(version, uids))}
+        handlers[frames.WRITE_MARKERS, 0] = lambda cursor: Marking(self._logs, self._clock).serve(cursor)
         self._peer_server = PeerServer(secret, handlers, os.urandom)
+        self._marker_peers = Peers(secret, self.config.id, os.urandom)
 
     def say(self, text: str) -> None:
         """One line of narration."""
@@ -275,6 +289,7 @@ class Node:
             logs=self._logs,
             metadata=self._metadata,
             groups=self._groups,
+            transactions=self._transactions,
             config=settings,
             clock=self._clock,
             meter=self._counters,

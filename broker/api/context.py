@@ -76,6 +76,8 @@ class Context:
     """broker.metadata.Metadata"""
     groups: Any
     """broker.groups.Groups"""
+    transactions: Any
+    """broker.transactions.coordinator.TransactionCoordinator"""
     config: Settings
     clock: Clock
     meter: Meter

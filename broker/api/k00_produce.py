@@ -4,7 +4,9 @@ Version 0 is advertised though 3 is the lowest we read: librdkafka takes a highe
 compression (KAFKA-18659). From version 8 errors carry a message, from 10 the current leader (KIP-951), from 13 topics
 have ids.
 A connection's requests append one after the other, in their order; a long one takes turns with other connections.
-Deviation: there are no transactions. acks=1 and acks=all mean the same: durable in the WAL.
+A transaction is confirmed before it begins in a partition (`confirming.py`); from version 12 on that also adds the
+partition to it (KIP-890).
+Deviation: acks=1 and acks=all mean the same: durable in the WAL.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from broker.api.confirming import NOTHING_BEGUN, Begun, confirm
 from broker.api.context import Context
 from broker.api.registry import HangUp, register
 from broker.api.topics import allowed_topic, configs_of, endpoints_on
@@ -32,7 +35,7 @@ from broker.errors import (
     code_of,
 )
 from broker.metadata.image import Image, Topic
-from broker.records.batch import batches, check_produced, stamp
+from broker.records.batch import batches, check_produced, is_transactional, stamp
 from broker.records.contents import LyingRecords, lacks_key
 from broker.security.access import Need, Operation, ResourceType
 from broker.turns import EVERY
@@ -83,7 +86,10 @@ async def produce(context: Context, request: ProduceRequest, version: int) -> Pr
     current = configs_of(context)
     image: Image = context.metadata.image
     async with context.connection.appending:
-        pending = [(each.topic, await _append_all(context, image, current, request, each)) for each in request.topics]
+        begun = await confirm(context, request, version) if request.transactional_id is not None else NOTHING_BEGUN
+        pending = [
+            (each.topic, await _append_all(context, image, current, request, each, begun)) for each in request.topics
+        ]
     context.meter.client_request(context.connection, "produce")
     await _settle([one.result for _, ones in pending for one in ones], request)
     topics = tuple([(key, await _answers(context, ones)) for key, ones in pending])
@@ -98,11 +104,11 @@ async def produce(context: Context, request: ProduceRequest, version: int) -> Pr
 
 
 async def _append_all(
-    context: Context, image: Image, current: Configs, request: ProduceRequest, each: ProduceTopic
+    context: Context, image: Image, current: Configs, request: ProduceRequest, each: ProduceTopic, begun: Begun
 ) -> list[_Pending]:
     pending = []
     for number, asked in enumerate(each.partitions, 1):
-        pending.append(_append(context, image, current, request, each.topic, asked))
+        pending.append(_append(context, image, current, request, each.topic, asked, begun))
         if number % EVERY == 0:
             await context.turns.rest()
     return pending
@@ -124,6 +130,7 @@ def _append(
     request: ProduceRequest,
     key: str | UUID,
     asked: ProducePartition,
+    begun: Begun,
 ) -> _Pending:
     """Queues the records of one partition; does not wait, and raises nothing that belongs to this partition only."""
     name = str(key)
@@ -135,7 +142,8 @@ def _append(
         if current.topic("message.timestamp.type", topic.configs).value == "LogAppendTime":
             for batch in check_produced(records):
                 stamp(records, batch, context.clock.wall_ms())
-        return _Pending(topic=name, asked=asked, result=log.append(records, acks=request.acks))
+        guard = begun.guard(key, asked.index)
+        return _Pending(topic=name, asked=asked, result=log.append(records, acks=request.acks, guard=guard))
     except KafkaError as error:
         return _Pending(topic=name, asked=asked, result=error)
 
@@ -143,12 +151,12 @@ def _append(
 def _checked(request: ProduceRequest, topic: Topic, asked: ProducePartition, current: Configs) -> memoryview:
     if request.acks not in _ACKS:
         raise InvalidRequiredAcks(f"acks is {request.acks}; 0, 1 and -1 (all) exist")
-    if request.transactional_id is not None:
-        raise InvalidTxnState("transactions are not served")
     if topic.internal:
         raise InvalidTopic(f"{topic.name} is internal and takes no records")
     if not asked.records:
         raise InvalidRecord("no record batch for the partition")
+    if request.transactional_id is None and is_transactional(asked.records):
+        raise InvalidTxnState("a transactional batch in a request without a transactional id")
     if "compact" in current.topic("cleanup.policy", topic.configs).value:
         _check_keys(asked.records, topic)
     limit = int(current.topic("max.message.bytes", topic.configs).value)

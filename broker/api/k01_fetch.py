@@ -2,6 +2,7 @@
 
 A request waits until `min_bytes` are there, any partition has an error, or `max_wait_ms` is over. Bytes are bounded by
 the request, by each partition's own limit and by `fetch.max.bytes`; the first batch comes even if larger (KIP-74).
+A read_committed consumer gets what is below the last stable offset, and is told which transactions were aborted.
 Sessions (KIP-227) are in `fetch_sessions.py`.
 Deviation: there is no other replica to read from.
 """
@@ -53,6 +54,8 @@ class _Round:
     """One look at all partitions of a request."""
 
     bytes_left: int
+    committed: bool
+    """Whether the asker sees decided transactions only (read_committed)."""
     topics: list[tuple[str | UUID, tuple[FetchedPartition, ...]]] = field(default_factory=list)
     size_bytes: int = 0
     has_error: bool = False
@@ -96,7 +99,7 @@ async def fetch(context: Context, request: FetchRequest, version: int) -> FetchA
 
 async def _look(context: Context, request: FetchRequest, topics: tuple[FetchTopic, ...]) -> _Round:
     limit = min(max(request.max_bytes, 0), broker_number(context, "fetch.max.bytes"))
-    found = _Round(bytes_left=limit)
+    found = _Round(bytes_left=limit, committed=request.isolation_level == 1)
     for each in topics:
         partitions = []
         for number, asked in enumerate(each.partitions, 1):
@@ -113,14 +116,14 @@ async def _read(context: Context, key: str | UUID, asked: FetchPartition, found:
         log = context.logs.get(topic.name, asked.index)
         _check_epoch(asked, log)
         max_bytes = min(max(asked.max_bytes, 0), found.bytes_left)
-        part = await log.read(asked.offset, max_bytes, min_one=found.size_bytes == 0)
+        part = await log.read(asked.offset, max_bytes, min_one=found.size_bytes == 0, committed=found.committed)
     except KafkaError as error:
         found.has_error = True
         return _refused(asked.index, error)
     size_bytes = sum(len(piece) for piece in part.data)
     found.size_bytes += size_bytes
     found.bytes_left = max(found.bytes_left - size_bytes, 0)
-    found.growth.append((log, part.high_watermark))
+    found.growth.append((log, part.last_stable if found.committed else part.high_watermark))
     if size_bytes:
         found.read.append((topic.name, asked.index, size_bytes))
     return FetchedPartition(
@@ -129,6 +132,7 @@ async def _read(context: Context, key: str | UUID, asked: FetchPartition, found:
         last_stable=part.last_stable,
         log_start=part.log_start,
         records=tuple(part.data),
+        aborted=part.aborted,
     )
 
 
@@ -155,7 +159,7 @@ async def _growth(context: Context, found: _Round, seconds: float) -> None:
     grown: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     try:
         for number, (log, offset) in enumerate(found.growth, 1):
-            log.tell(offset, grown)
+            log.tell(offset, grown, committed=found.committed)
             if number % EVERY == 0:
                 await context.turns.rest()
         await asyncio.wait((grown,), timeout=seconds)

@@ -1,7 +1,8 @@
 """ListOffsets (2), versions 1 to 10: the offset at a time, or at an end of the log.
 
--1 is the next offset a consumer would get, -2 the first, -3 the record with the newest timestamp, -4 the first that is
-local (the same as -2: there are no tiers), -5 the last that is tiered (none).
+-1 is the next offset a consumer would get (a read_committed one: the last stable offset), -2 the first, -3 the record
+with the newest timestamp, -4 the first that is local (the same as -2: there are no tiers), -5 the last that is tiered
+(none).
 Deviation: a time is found to the batch, not to the record (records are opaque): consumers may see a few earlier ones.
 """
 
@@ -34,19 +35,20 @@ def _failed(request: Any, _version: int, code: int) -> Fields:
 )
 async def list_offsets(context: Context, request: Any, version: int) -> Fields:
     """Each partition by itself; only its leader knows."""
+    committed = getattr(request, "isolation_level", 0) == 1
     topics = []
     for topic in request.topics:
-        partitions = [await _partition(context, topic.name, asked) for asked in topic.partitions]
+        partitions = [await _partition(context, topic.name, asked, committed) for asked in topic.partitions]
         topics.append({"name": topic.name, "partitions": partitions})
     return {"topics": topics}
 
 
-async def _partition(context: Context, name: str, asked: Any) -> Fields:
+async def _partition(context: Context, name: str, asked: Any, committed: bool) -> Fields:
     try:
         allowed_topic(context, context.metadata.image, name, Operation.DESCRIBE)
         log = context.logs.get(name, asked.partition_index)
         _check_epoch(getattr(asked, "current_leader_epoch", -1), log.epoch)
-        offset, timestamp = await _offset(log, asked.timestamp)
+        offset, timestamp = await _offset(log, asked.timestamp, log.last_stable if committed else log.high_watermark)
     except KafkaError as error:
         return {"partition_index": asked.partition_index, "error_code": error.code}
     return {
@@ -64,11 +66,11 @@ def _check_epoch(believed: int, actual: int) -> None:
         raise UnknownLeaderEpoch(f"epoch {believed} is not known here yet; it is {actual}")
 
 
-async def _offset(log: Any, timestamp_ms: int) -> tuple[int, int]:
-    """(offset, timestamp); (-1, -1) when there is none, and no timestamp for the ends of the log."""
+async def _offset(log: Any, timestamp_ms: int, end: int) -> tuple[int, int]:
+    """(offset, timestamp); (-1, -1) when there is none below `end`, and no timestamp for the ends of the log."""
     match timestamp_ms:
         case -1:
-            return log.last_stable, -1
+            return end, -1
         case -2 | -4:
             return log.log_start, -1
         case -3:
@@ -78,4 +80,4 @@ async def _offset(log: Any, timestamp_ms: int) -> tuple[int, int]:
             return -1, -1
         case _:
             at: tuple[int, int] = await log.offset_for_time(timestamp_ms)
-            return at
+            return at if at[0] < end else (-1, -1)

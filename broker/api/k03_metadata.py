@@ -24,7 +24,7 @@ from broker.errors import (
     TopicAuthorizationFailed,
     UnknownTopicOrPartition,
 )
-from broker.metadata.image import CONSUMER_OFFSETS, Image, Partition, Topic
+from broker.metadata.image import INTERNAL, Image, Partition, Topic
 from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
 from broker.wire.encoder import Fields, Packed
 from broker.wire.metadata import PartitionRow, TopicRow, partitions, topic_head, topic_tail
@@ -133,7 +133,7 @@ def may_create(context: Context, name: str) -> bool:
 async def _create(context: Context, name: str) -> None:
     check_name(name)
     check_collision(name, context.metadata.image)
-    if name == CONSUMER_OFFSETS:
+    if name in INTERNAL:
         return
     await context.metadata.create_topic(
         name,

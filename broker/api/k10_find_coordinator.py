@@ -1,6 +1,6 @@
-"""FindCoordinator (10), versions 0 to 6: which broker coordinates a group; of many groups from 4 on.
+"""FindCoordinator (10), versions 0 to 6: which broker coordinates a group, or a transactional id; of many from 4 on.
 
-Deviation: transactions and share groups are not served; asking for their coordinator is refused with INVALID_REQUEST.
+Deviation: share groups are not served; asking for their coordinator is refused with INVALID_REQUEST.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from broker.metadata.image import Image
 from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
-_GROUP = 0
+_GROUP, _TRANSACTION = 0, 1
 _NOBODY: Fields = {"node_id": -1, "host": "", "port": -1}
 
 
@@ -28,8 +28,9 @@ async def find_coordinator(context: Context, request: Any, version: int) -> Fiel
     """The owner of the group's partition, at the address of the listener the client came through."""
     kind = getattr(request, "key_type", _GROUP)
     keys = [request.key] if version < 4 else request.coordinator_keys
-    if kind == _GROUP and any(context.access.allows(Operation.DESCRIBE, ResourceType.GROUP, key) for key in keys):
-        await context.groups.make_home()
+    resource = ResourceType.TRANSACTIONAL_ID if kind == _TRANSACTION else ResourceType.GROUP
+    if any(context.access.allows(Operation.DESCRIBE, resource, key) for key in keys):
+        await (context.transactions if kind == _TRANSACTION else context.groups).make_home()
     if version < 4:
         return _coordinator(context, request.key, kind)
     return {"coordinators": [_coordinator(context, key, kind) for key in request.coordinator_keys]}
@@ -37,8 +38,11 @@ async def find_coordinator(context: Context, request: Any, version: int) -> Fiel
 
 def _coordinator(context: Context, key: str, kind: int) -> Fields:
     try:
+        if kind == _TRANSACTION:
+            context.access.check(Operation.DESCRIBE, ResourceType.TRANSACTIONAL_ID, key)
+            return {"key": key, **_address(context, context.transactions.home_of(key).owner)}
         if kind != _GROUP:
-            raise InvalidRequest("only groups have coordinators here; transactions are not served yet")
+            raise InvalidRequest("only groups and transactional ids have coordinators here")
         context.access.check(Operation.DESCRIBE, ResourceType.GROUP, key)
         return {"key": key, **_address(context, context.groups.home_of(key).owner)}
     except KafkaError as error:

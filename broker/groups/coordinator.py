@@ -15,9 +15,10 @@ from broker.groups.kinds import AnyGroup
 from broker.groups.settings import GroupSettings
 from broker.groups.shapes import CommitRequest, GroupView, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest
 from broker.groups.shard import Entry, Shard
-from broker.groups.shards import Shards, retriable
+from broker.groups.shards import Shards
 from broker.groups.state import GroupState
 from broker.metadata import Metadata
+from broker.metadata.database import retriable
 from broker.metadata.image import Partition
 from broker.metadata.rows import OffsetRow
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from broker.clock import Clock
@@ -21,7 +21,6 @@ from broker.errors import (
     InconsistentGroupProtocol,
     InvalidGroupId,
     KafkaError,
-    KafkaStorageError,
     NotCoordinator,
     TopicAlreadyExists,
 )
@@ -29,12 +28,13 @@ from broker.groups import kinds
 from broker.groups.consumer_group import ConsumerGroup
 from broker.groups.group import Group
 from broker.groups.kinds import AnyGroup
-from broker.groups.placement import partition_of
 from broker.groups.settings import GroupSettings
 from broker.groups.shapes import Answer, JoinAnswer, SyncAnswer
 from broker.groups.shard import Entry, Shard
 from broker.metadata import Metadata
+from broker.metadata.database import retriable
 from broker.metadata.image import CONSUMER_OFFSETS, NOBODY, Image, Partition
+from broker.metadata.placement import partition_of
 from broker.metadata.rows import Coordinator, GroupRow
 from broker.metadata.topics import OFFSETS_PARTITIONS
 
@@ -42,15 +42,6 @@ T = TypeVar("T")
 _TICK_S = 0.1
 _STALL_S = 1.0
 """A gap between ticks over this means that the process was stopped or starved."""
-
-
-@contextlib.asynccontextmanager
-async def retriable() -> AsyncIterator[None]:
-    """While the store is away, clients are told to ask again: a storage error would end them (law 9)."""
-    try:
-        yield
-    except KafkaStorageError as error:
-        raise CoordinatorNotAvailable(error.message) from error
 
 
 class Shards:

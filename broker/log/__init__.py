@@ -2,8 +2,9 @@
 housekeeping.
 """
 
+from broker.log.answers import Appended, Slice
 from broker.log.config import LogsConfig, StorageStats
-from broker.log.log import Appended, Log, Slice
+from broker.log.log import Log
 from broker.log.logs import Logs
 
 __all__ = ["Appended", "Log", "Logs", "LogsConfig", "Slice", "StorageStats"]

@@ -168,6 +168,7 @@ class Cleaning:
             await self._swap(due.log, run, pieces)
         now_ms = self._clock.wall_ms()
         await self._metadata.write(lambda tx: compactions.note_clean(tx, due.log.uid, up_to, now_ms))
+        due.log.producers.transactions.forget(up_to)
         self._count(due.log, json.loads(await worker.ask(b"T")))
 
     async def _scan(self, worker: CleanerProcess, due: Due) -> int:

@@ -7,48 +7,32 @@ objects.
    snapshotted (law 6).
 3. While a log is handed over, appends wait in their order for the outcome, and reads are served; when it is closed,
    every waiter is told who leads.
+4. read_committed consumers see what is below `last_stable`, and are told which of it was aborted.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from broker.errors import KafkaError, NotEnoughReplicas, NotLeaderOrFollower, OffsetOutOfRange
-from broker.log.producers import Producers
+from broker.errors import InvalidRecord, KafkaError, NotEnoughReplicas, NotLeaderOrFollower, OffsetOutOfRange
+from broker.log.answers import Appended, Slice
+from broker.log.producers import Guard, Producers
 from broker.log.reader import ObjectReader
+from broker.log.stable import below, end_of
 from broker.log.tail import Tail, TailBudget
 from broker.log.times import NOTHING, first_at
+from broker.log.waiters import Waiters, follow, refuse
 from broker.metadata.image import Partition
 from broker.metadata.rows import Extent, Opening, RangeRow
 from broker.objects.layout import Piece
-from broker.records.batch import Batch, check_produced, patch
+from broker.records.batch import Batch, check_produced, parse, patch
+from broker.records.markers import Marker, write_marker
 from broker.wal.base import Entry, Wal, WalFull
 
 Bytes = bytes | bytearray | memoryview
-SWEEP_FROM = 64
-Waiter = tuple[int, asyncio.Future[Any], int | None]
-"""Offset, who waits for it to be readable, and for an append the base offset it is answered with."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Appended:
-    base_offset: int
-    log_append_time_ms: int
-    """-1: the producer's timestamps are kept."""
-    log_start: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slice:
-    """Whole record batches, the first of which may begin before the offset asked for."""
-
-    data: list[Bytes]
-    high_watermark: int
-    last_stable: int
-    log_start: int
+Held = tuple[Bytes, int, Guard | None, asyncio.Future[Appended]]
+"""What an append was called with, and who waits for it."""
 
 
 class Log:
@@ -65,21 +49,21 @@ class Log:
         self.committed_bytes = opening.size_bytes
         self.pending_bytes = 0
         self.producers = Producers(opening.producers)
+        self.producers.transactions.forget(max(opening.start, opening.cleaned_to))
         self.closing = False
         """Whether it is being handed over."""
-        self._held: list[tuple[Bytes, int, asyncio.Future[Appended]]] | None = None
+        self._held: list[Held] | None = None
         """Appends that wait for the outcome of a handover, oldest first; None when they are refused, or not closing."""
         self._wal, self._reader = wal, reader
         self._tail, self._budget = Tail(budget, opening.end), budget
         self._ranges: list[RangeRow] | None = None
         self._gone: KafkaError | None = None
-        self._waiters: list[Waiter] = []
-        self._sweep_at = SWEEP_FROM
+        self._waiters, self._stable_waiters = Waiters(), Waiters()
 
     @property
     def last_stable(self) -> int:
-        """Where read_committed consumers may read to: the high watermark, while there are no transactions."""
-        return self.high_watermark
+        """Where read_committed consumers may read to: everything below is decided, and durable."""
+        return max(self.producers.transactions.stable(self.high_watermark), self.log_start)
 
     @property
     def is_settled(self) -> bool:
@@ -92,10 +76,11 @@ class Log:
 
     # -- appending ---------------------------------------------------------------------------------------------------
 
-    def append(self, records: Bytes, *, acks: int) -> asyncio.Future[Appended]:
-        """Takes what a producer sent; done when it is durable, or at once for acks=0.
+    def append(self, records: Bytes, *, acks: int, guard: Guard | None = None) -> asyncio.Future[Appended]:
+        """Takes what a producer sent; done when it is durable, or at once for acks=0. A transaction begins here with
+        the `guard` that was taken before its coordinator confirmed it.
 
-        Raises at once (nothing recorded): CorruptMessage, InvalidRecord, OutOfOrderSequenceNumber,
+        Raises at once (nothing recorded): CorruptMessage, InvalidRecord, OutOfOrderSequenceNumber, InvalidTxnState,
         InvalidProducerEpoch, NotLeaderOrFollower, and NotEnoughReplicas (retriable) while the WAL has no room.
         """
         if self._gone is not None:
@@ -104,10 +89,10 @@ class Log:
         if self.closing:
             if self._held is None:
                 raise self._in_handover()
-            self._held.append((records, acks, done))
+            self._held.append((records, acks, guard, done))
             return done
         found = check_produced(records)
-        repeated = self._repeated(found)
+        repeated = self._repeated(found, guard)
         if repeated is not None:
             self._answer_at(repeated[1], repeated[0], done)
             return done
@@ -119,12 +104,29 @@ class Log:
             self._answer_at(end, base, done)
         return done
 
-    def _repeated(self, found: Sequence[Batch]) -> tuple[int, int] | None:
+    def _repeated(self, found: Sequence[Batch], guard: Guard | None) -> tuple[int, int] | None:
         """(base, end) of the earlier append when these batches are a retry."""
+        if len(found) > 1 and any(batch.is_transactional for batch in found):
+            raise InvalidRecord(f"{len(found)} batches for one partition: a transaction sends one at a time")
         for batch in found:
-            if batch.is_idempotent and (written := self.producers.check(batch)) is not None:
+            if batch.is_idempotent and (written := self.producers.check(batch, guard)) is not None:
                 return written.base_offset, written.end_offset
         return None
+
+    def mark(self, marker: Marker, now_ms: int) -> asyncio.Future[None]:
+        """Ends a producer's transaction; done when that is durable, also where it was so before. Raises at once what
+        `Producers.wants` does, NotLeaderOrFollower, and NotEnoughReplicas while the WAL has no room.
+        """
+        if self._gone is not None:
+            raise self._gone
+        if self.closing:
+            raise self._in_handover()
+        if self.producers.wants(marker):
+            data = bytearray(write_marker(marker, now_ms))
+            self._store(data, (parse(data),))
+        else:
+            self.producers.void(marker.producer_id)
+        return self.wait_for(self.log_end - 1)
 
     def _store(self, data: bytearray, found: Sequence[Batch]) -> int:
         """Gives offsets, queues for the WAL, and only then remembers anything; the new log end."""
@@ -142,8 +144,7 @@ class Log:
             raise NotEnoughReplicas(f"{error}: retry, uploads are behind") from error
         at = base
         for batch in found:
-            if batch.is_idempotent:
-                self.producers.record(batch, at)
+            self.producers.apply(data, batch, at)
             at += batch.last_offset_delta + 1
         self._tail.append(piece)
         self.log_end = offset
@@ -160,7 +161,7 @@ class Log:
         if end <= self.high_watermark:
             done.set_result(self._appended(base))
         else:
-            self._wait(end - 1, done, base)
+            self._waiters.add(end - 1, done, base)
 
     def _appended(self, base: int) -> Appended:
         return Appended(base_offset=base, log_append_time_ms=-1, log_start=self.log_start)
@@ -169,15 +170,9 @@ class Log:
         if self._gone is not None:
             return
         self.high_watermark = max(self.high_watermark, end)
-        if self._waiters:
-            waiting: list[Waiter] = []
-            for waiter in self._waiters:
-                offset, future, base = waiter
-                if offset >= end:
-                    waiting.append(waiter)
-                elif not future.done():
-                    future.set_result(None if base is None else self._appended(base))
-            self._waiters = waiting
+        self._waiters.reached(end, self._appended)
+        if self._stable_waiters:
+            self._stable_waiters.reached(self.last_stable, self._appended)
 
     def wait_for(self, offset: int) -> asyncio.Future[None]:
         """Done when the record at `offset` may be read; NotLeaderOrFollower when the log is lost before that."""
@@ -185,47 +180,55 @@ class Log:
         self.tell(offset, future)
         return future
 
-    def tell(self, offset: int, future: asyncio.Future[None]) -> None:
-        """`wait_for` with a future that may wait in many logs at once: the first of them ends it."""
+    def tell(self, offset: int, future: asyncio.Future[None], *, committed: bool = False) -> None:
+        """`wait_for` with a future that may wait in many logs at once: the first of them ends it. `committed`: read by
+        those who see decided transactions only.
+        """
         if future.done():
             return
         if self._gone is not None:
-            _refuse(future, self._gone)
-        elif offset < self.high_watermark:
+            refuse(future, self._gone)
+        elif offset < (self.last_stable if committed else self.high_watermark):
             future.set_result(None)
         else:
-            self._wait(offset, future, None)
-
-    def _wait(self, offset: int, future: asyncio.Future[Any], base: int | None) -> None:
-        """Long polls that gave up are swept out as the list grows, so that an idle log keeps none (law 12)."""
-        if len(self._waiters) >= self._sweep_at:
-            self._waiters = [waiter for waiter in self._waiters if not waiter[1].done()]
-            self._sweep_at = max(SWEEP_FROM, 2 * len(self._waiters))
-        self._waiters.append((offset, future, base))
+            (self._stable_waiters if committed else self._waiters).add(offset, future)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    async def read(self, offset: int, max_bytes: int, *, min_one: bool) -> Slice:
-        """Batches from `offset` up to the high watermark. OffsetOutOfRange outside of the log."""
+    async def read(self, offset: int, max_bytes: int, *, min_one: bool, committed: bool = False) -> Slice:
+        """Batches from `offset` up to the high watermark, or to what is `committed`. OffsetOutOfRange outside of the
+        log.
+        """
         if self._gone is not None:
             raise self._gone
         if not self.log_start <= offset <= self.log_end:
             raise OffsetOutOfRange(f"offset {offset} of {self.topic}-{self.index}: {self.log_start} to {self.log_end}")
+        limit = self.last_stable if committed else self.high_watermark
+        aborted = self.producers.transactions.within(offset, limit) if committed else []
         data: list[Bytes] = []
-        if offset < self.high_watermark and (max_bytes > 0 or min_one):
+        if offset < limit and (max_bytes > 0 or min_one):
             self._budget.served(hit := self._tail.holds(offset))
             found = None if hit else await self._read_objects(offset, max_bytes, min_one)
-            data = found if found is not None else self._read_tail(offset, max_bytes, min_one)
+            data = found if found is not None else self._read_tail(offset, limit, max_bytes, min_one)
+            if found is not None and limit < self.committed_end:
+                data = below(found, limit)
+        if aborted:
+            end = end_of(data, offset)
+            aborted = [one for one in aborted if one.first < end]
         return Slice(
-            data=data, high_watermark=self.high_watermark, last_stable=self.last_stable, log_start=self.log_start
+            data=data,
+            high_watermark=self.high_watermark,
+            last_stable=self.last_stable,
+            log_start=self.log_start,
+            aborted=tuple((one.producer_id, one.first) for one in aborted),
         )
 
-    def _read_tail(self, offset: int, max_bytes: int, min_one: bool) -> list[Bytes]:
+    def _read_tail(self, offset: int, limit: int, max_bytes: int, min_one: bool) -> list[Bytes]:
         """From the tail, also when cleaning left nothing of what is in objects from `offset` on."""
         start = offset if self._tail.holds(offset) else max(offset, self.committed_end)
         if not self._tail.holds(start):
             return []
-        return [piece.data for piece in self._tail.read(start, self.high_watermark, max_bytes, min_one)]
+        return [piece.data for piece in self._tail.read(start, limit, max_bytes, min_one)]
 
     async def _read_objects(self, offset: int, max_bytes: int, min_one: bool) -> list[Bytes] | None:
         return await self._reader.read(self.uid, self.ranges_at, offset, max_bytes, min_one)
@@ -296,6 +299,7 @@ class Log:
             self._count(-extent.size_bytes)
         self.committed_bytes += extent.size_bytes
         self._tail.uploaded(extent.end)
+        self.producers.transactions.committed(extent.end)
         if self._ranges is not None and (not self._ranges or self._ranges[-1].start < extent.start):
             self._ranges.append(
                 RangeRow(
@@ -316,6 +320,7 @@ class Log:
             self._count(-size_bytes)
         self.committed_bytes += size_bytes
         self._tail.uploaded(end)
+        self.producers.transactions.committed(end)
 
     async def delete_records(self, before: int, *, now_ms: int) -> int:
         """Raises the log start to `before` (-1: the high watermark), durably; the log start that holds then.
@@ -341,6 +346,7 @@ class Log:
     def dropped(self, start: int, freed_bytes: int) -> None:
         """Retention, or a client, took everything below `start`."""
         self.log_start = max(self.log_start, start)
+        self.producers.transactions.forget(self.log_start)
         self.committed_bytes -= freed_bytes
         if self._ranges is not None:
             self._ranges = [row for row in self._ranges if row.end > start]
@@ -352,18 +358,18 @@ class Log:
     def refuse_held(self, why: KafkaError | None = None) -> None:
         """Sends away, in order, the appends that wait; while the handover lasts, later ones are refused at once."""
         held, self._held = self._held or [], None
-        for _, _, done in held:
-            _refuse(done, why or self._in_handover())
+        for *_, done in held:
+            refuse(done, why or self._in_handover())
 
     def go_on(self) -> None:
         """The handover came to nothing: the appends that waited are taken, in their order."""
         held, self._held = self._held or [], None
         self.closing = False
-        for records, acks, done in held:
+        for records, acks, guard, done in held:
             try:
-                _follow(self.append(records, acks=acks), done)
+                follow(self.append(records, acks=acks, guard=guard), done)
             except KafkaError as error:
-                _refuse(done, error)
+                refuse(done, error)
 
     def _in_handover(self) -> NotLeaderOrFollower:
         return NotLeaderOrFollower(f"{self.topic}-{self.index} is being handed over")
@@ -374,27 +380,5 @@ class Log:
         self.refuse_held(why)
         self._count(-self.pending_bytes)
         self._tail.close()
-        waiters, self._waiters = self._waiters, []
-        for _, future, _ in waiters:
-            _refuse(future, why)
-
-
-def _refuse(future: asyncio.Future[Any], why: KafkaError) -> None:
-    """Tells who waits. Nobody may: a request whose client went away, or a step that was cancelled, is no fault."""
-    if not future.done():
-        future.set_exception(why)
-        future.exception()  # or asyncio says on stderr that nobody looked
-
-
-def _follow(first: asyncio.Future[Appended], second: asyncio.Future[Appended]) -> None:
-    """Gives the outcome of the first to the second."""
-
-    def pass_on(done: asyncio.Future[Appended]) -> None:
-        if second.done() or done.cancelled():
-            return
-        if (error := done.exception()) is not None:
-            second.set_exception(error)
-        else:
-            second.set_result(done.result())
-
-    first.add_done_callback(pass_on)
+        self._waiters.refuse(why)
+        self._stable_waiters.refuse(why)

@@ -118,6 +118,10 @@ class Logs:
             raise not_leader(partition)
         return log
 
+    def held(self, uid: int) -> Log | None:
+        """The open log of that partition."""
+        return self._open.get(uid)
+
     @property
     def _open(self) -> dict[int, Log]:
         return self._ownership.logs if self._ownership is not None else {}

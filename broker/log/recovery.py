@@ -96,8 +96,7 @@ def salvage(
         newest = -1
         for batch in batches(entry.records):
             newest = max(newest, batch.max_timestamp)
-            if batch.is_idempotent:
-                producers[entry.uid].record(batch, batch.base_offset)
+            producers[entry.uid].apply(entry.records, batch, batch.base_offset)
         piece = Piece(
             base_offset=entry.base_offset, end_offset=entry.end_offset, max_timestamp_ms=newest, data=entry.records
         )

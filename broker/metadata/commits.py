@@ -180,9 +180,18 @@ def openings(tx: Tx, owner: int, owner_epoch: int, uids: Collection[int]) -> lis
         "SELECT uid, owner, epoch, log_start, log_end, size_bytes, producers FROM partitions WHERE uid IN ({keys})",
         [uid for uid, _ in held],
     )
+    cleaned = dict(tx.among("SELECT uid, up_to FROM cleaned WHERE uid IN ({keys})", [uid for uid, _ in held]))
     open_now = set(held)
     return [
-        Opening(uid=uid, epoch=epoch, start=start, end=end, size_bytes=size, producers=producers)
+        Opening(
+            uid=uid,
+            epoch=epoch,
+            start=start,
+            end=end,
+            size_bytes=size,
+            producers=producers,
+            cleaned_to=cleaned.get(uid, 0),
+        )
         for uid, leader, epoch, start, end, size, producers in rows
         if leader == owner and (uid, epoch) in open_now
     ]

@@ -17,10 +17,11 @@ newer broker may add some), "offset" quoted, 0 and 1 for booleans, no function t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from broker.errors import KafkaError, KafkaStorageError
+from broker.errors import CoordinatorNotAvailable, KafkaError, KafkaStorageError
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -33,6 +34,15 @@ class MetadataUnavailable(KafkaStorageError):
     """The metadata store could not be read or written; a write may have happened all the same, so it may be repeated
     only where repeating is harmless.
     """
+
+
+@contextlib.asynccontextmanager
+async def retriable() -> AsyncIterator[None]:
+    """While the store is away, coordinators' clients are told to ask again: a storage error would end them (law 9)."""
+    try:
+        yield
+    except KafkaStorageError as error:
+        raise CoordinatorNotAvailable(error.message) from error
 
 
 class Changes:

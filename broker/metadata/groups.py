@@ -92,7 +92,8 @@ def save_group(tx: Tx, row: GroupRow, coordinator: Coordinator) -> None:
 def delete_group(tx: Tx, group_id: str, coordinator: Coordinator) -> None:
     check_coordinator(tx, coordinator)
     tx.run("DELETE FROM groups WHERE group_id = ?", group_id)
-    tx.run("DELETE FROM offsets WHERE group_id = ?", group_id)
+    for table in ("offsets", "txn_offsets"):
+        tx.run(f"DELETE FROM {table} WHERE group_id = ?", group_id)
 
 
 def groups(tx: Tx, coordinator_uid: int) -> list[GroupRow]:

@@ -21,6 +21,12 @@ PEER_LISTENER = "__peers"
 CONSUMER_OFFSETS = "__consumer_offsets"
 """The internal topic whose partitions' owners are the group coordinators; it carries no records."""
 
+TRANSACTION_STATE = "__transaction_state"
+"""The same for the coordinators of transactions."""
+
+INTERNAL = frozenset({CONSUMER_OFFSETS, TRANSACTION_STATE})
+"""What clients may neither write nor create."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Broker:

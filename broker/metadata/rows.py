@@ -24,7 +24,7 @@ class Registration:
 
 @dataclass(frozen=True, kw_only=True)
 class Coordinator:
-    """The leadership of a `__consumer_offsets` partition: what a coordinator's writes are conditional on."""
+    """The leadership of a partition of an internal topic: what a coordinator's writes are conditional on."""
 
     uid: int
     owner: int
@@ -46,6 +46,29 @@ class GroupRow:
     """The uid of the `__consumer_offsets` partition the group hashes to."""
     state: str
     """JSON, owned by groups/."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransactionRow:
+    """One transactional id: who holds it now, and where its transaction stands."""
+
+    transactional_id: str
+    coordinator_uid: int
+    """The uid of the `__transaction_state` partition the id hashes to."""
+    state: str
+    producer_id: int
+    epoch: int
+    """What its producer must say."""
+    previous_id: int = -1
+    previous_epoch: int = -1
+    """What it said before the last change: a retry of the request that changed it still says so. -1: nobody does."""
+    marker_id: int = -1
+    marker_epoch: int = -1
+    """What markers carry while the transaction is being ended."""
+    timeout_ms: int
+    started_ms: int = -1
+    """Of the transaction under way."""
+    updated_ms: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +111,8 @@ class Opening:
     """Committed end: everything below is in objects."""
     size_bytes: int
     producers: bytes
+    cleaned_to: int = 0
+    """Below it the cleaner has left nothing of aborted transactions."""
 
 
 @dataclass(frozen=True, kw_only=True)

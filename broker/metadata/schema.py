@@ -12,6 +12,9 @@ rewrites             partitions whose ranges were replaced, numbered upwards, so
 cleaned              cleanup.policy=compact: below it no key has an older record
 acls                 who may do what (security/); each row is a whole rule
 secrets              what brokers prove to each other that they know; never shown to anybody else
+transactions         one row per transactional id, conditional on its partition of `__transaction_state`
+txn_partitions       what the transaction under way, or being ended, has written to
+txn_offsets          offsets that become the group's in the same transaction that decides to commit
 departed             brokers that said goodbye and owe nothing, with the epoch they had: the next registration voids it
 """
 
@@ -94,6 +97,25 @@ MIGRATIONS: tuple[str, ...] = (
       resource_type INTEGER NOT NULL, name TEXT NOT NULL, pattern INTEGER NOT NULL, principal TEXT NOT NULL,
       host TEXT NOT NULL, operation INTEGER NOT NULL, permission INTEGER NOT NULL,
       PRIMARY KEY(resource_type, name, pattern, principal, host, operation, permission)) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE transactions(
+      transactional_id TEXT PRIMARY KEY, coordinator_uid INTEGER NOT NULL, state TEXT NOT NULL,
+      producer_id INTEGER NOT NULL, epoch INTEGER NOT NULL,
+      previous_id INTEGER NOT NULL, previous_epoch INTEGER NOT NULL,
+      marker_id INTEGER NOT NULL, marker_epoch INTEGER NOT NULL,
+      timeout_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX transactions_by_coordinator ON transactions(coordinator_uid, state);
+    CREATE TABLE txn_partitions(
+      transactional_id TEXT NOT NULL, topic_id BLOB NOT NULL, partition INTEGER NOT NULL,
+      PRIMARY KEY(transactional_id, topic_id, partition)) WITHOUT ROWID;
+    CREATE INDEX txn_partitions_by_topic ON txn_partitions(topic_id);
+    CREATE TABLE txn_offsets(
+      transactional_id TEXT NOT NULL, group_id TEXT NOT NULL, topic_id BLOB NOT NULL, partition INTEGER NOT NULL,
+      "offset" INTEGER NOT NULL, leader_epoch INTEGER NOT NULL, metadata TEXT NOT NULL,
+      committed_at_ms INTEGER NOT NULL, PRIMARY KEY(transactional_id, group_id, topic_id, partition)) WITHOUT ROWID;
+    CREATE INDEX txn_offsets_by_group ON txn_offsets(group_id);
+    CREATE INDEX txn_offsets_by_topic ON txn_offsets(topic_id);
     """,
 )
 

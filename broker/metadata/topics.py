@@ -15,10 +15,10 @@ from broker.errors import (
 )
 from broker.ids import Entropy, new_uid, new_uuid
 from broker.metadata.database import Tx
-from broker.metadata.image import CONSUMER_OFFSETS, NOBODY
+from broker.metadata.image import INTERNAL, NOBODY
 from broker.metadata.picture import BROKERS, CONFIGS, TOPIC
 
-OFFSETS_PARTITIONS = 50
+OFFSETS_PARTITIONS = TRANSACTIONS_PARTITIONS = 50
 MAX_PARTITIONS = 10_000
 """Of one topic: what a cluster of three is built for (law 12)."""
 
@@ -41,7 +41,7 @@ def create_topic(
     if replication_factor < 1 and replication_factor != -1:
         raise InvalidReplicationFactor(f"replication factor {replication_factor} of {name}: give 1 or more")
     topic_id = new_uuid(entropy)
-    internal = int(name == CONSUMER_OFFSETS)
+    internal = int(name in INTERNAL)
     tx.run("INSERT INTO topics(id, name, internal) VALUES (?, ?, ?)", topic_id.bytes, name, internal)
     _put_configs(tx, "topic", name, configs)
     total = len(assignments) if assignments else partitions
@@ -135,7 +135,7 @@ def delete_topic(tx: Tx, which: str | UUID, now_ms: int) -> UUID:
     objects = {row[0] for row in tx.among("DELETE FROM ranges WHERE uid IN ({keys}) RETURNING object", uids)}
     tx.among("DELETE FROM epochs WHERE uid IN ({keys})", uids)
     mark_unreferenced(tx, objects, now_ms)
-    for table in ("partitions", "offsets"):
+    for table in ("partitions", "offsets", "txn_offsets", "txn_partitions"):
         tx.run(f"DELETE FROM {table} WHERE topic_id = ?", topic_id.bytes)
     tx.run("DELETE FROM configs WHERE kind = 'topic' AND name = ?", name)
     tx.run("DELETE FROM topics WHERE id = ?", topic_id.bytes)

@@ -141,6 +141,11 @@ def parse(data: Bytes, position: int = 0) -> Batch:
     )
 
 
+def is_transactional(data: Bytes) -> bool:
+    """Whether the first batch says so; False for what is no batch."""
+    return len(data) >= HEADER_BYTES and bool(data[_CRC_FROM + 1] & _TRANSACTIONAL)
+
+
 def batches(data: Bytes) -> Iterator[Batch]:
     """Every batch of a blob, in order. CorruptMessage when the blob does not end with a batch's end."""
     position = 0

@@ -64,6 +64,8 @@ class FetchedPartition:
     last_stable: int = -1
     log_start: int = -1
     records: tuple[Record, ...] = ()
+    aborted: tuple[tuple[int, int], ...] = ()
+    """(producer id, first offset) of transactions whose records a read_committed consumer leaves out."""
     leader: int = -1
     leader_epoch: int = -1
     preferred_replica: int = -1
@@ -178,6 +180,16 @@ _NOTHING = struct.Struct(">ihqqqBiBB")
 """
 
 
+def _put_aborted(out: bytearray, aborted: tuple[tuple[int, int], ...], *, flexible: bool) -> None:
+    """Null where there are none."""
+    put_count(out, len(aborted) or -1, flexible=flexible)
+    for producer_id, first in aborted:
+        out += I64.pack(producer_id)
+        out += I64.pack(first)
+        if flexible:
+            out.append(0)
+
+
 def _put_partition(chunks: list[Record], out: bytearray, partition: FetchedPartition, version: int) -> bytearray:
     """Returns the buffer to go on with: a new one when record bytes came between."""
     flexible = version >= FLEXIBLE_FROM
@@ -193,7 +205,7 @@ def _put_partition(chunks: list[Record], out: bytearray, partition: FetchedParti
     out += I64.pack(partition.last_stable)
     if version >= _LOG_START_FROM:
         out += I64.pack(partition.log_start)
-    put_count(out, -1, flexible=flexible)  # aborted transactions: null, there are none
+    _put_aborted(out, partition.aborted, flexible=flexible)
     if version >= _RACK_FROM:
         out += I32.pack(partition.preferred_replica)
     put_count(out, partition.size_bytes, flexible=flexible)

@@ -32,6 +32,7 @@ _TEXTS = {
     "principal": "User:somebody",
     "host": "*",
     "transactional_id": "x",
+    "v3_and_below_transactional_id": "x",
     "transactional_ids": "x",
 }
 _OF_API: dict[int, dict[str, Any]] = {

@@ -164,6 +164,6 @@ async def test_offsets_that_cannot_be_committed_are_refused_one_by_one(wire: Wir
     assert await commit(wire, "t", 9, member_id="m", generation_id_or_member_epoch=1) == UnknownMemberId.code
 
 
-async def test_the_coordinator_of_a_transaction_is_refused(wire: Wire) -> None:
-    found = await wire.ask(10, 4, key_type=1, coordinator_keys=["t"])
+async def test_the_coordinator_of_a_share_group_is_refused(wire: Wire) -> None:
+    found = await wire.ask(10, 4, key_type=2, coordinator_keys=["t"])
     assert int(found.coordinators[0].error_code) == InvalidRequest.code

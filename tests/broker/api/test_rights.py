@@ -126,7 +126,7 @@ def codes(found: Any) -> Iterator[int]:
     if dataclasses.is_dataclass(found):
         for field in dataclasses.fields(found):
             value = getattr(found, field.name)
-            if field.name == "error_code":
+            if field.name in ("error_code", "partition_error_code"):
                 yield int(value)
             else:
                 yield from codes(value)

@@ -16,9 +16,9 @@ from broker.errors import (
 )
 from broker.groups import membership, stored
 from broker.groups.group import Group
-from broker.groups.placement import java_hash, partition_of
 from broker.groups.shapes import JoinAnswer, JoinRequest, SyncAnswer, SyncRequest
 from broker.groups.state import GroupState, check_step
+from broker.metadata.placement import java_hash, partition_of
 
 JOIN = JoinRequest(
     group_id="orders",

@@ -176,12 +176,12 @@ async def test_many_partitions_cost_a_handful_of_statements(metadata: Metadata, 
     assert len(statements) <= 5, statements
     found = await metadata.read(counted(lambda tx: commits.openings(tx, *wal, ends)))
     assert len(found) == count
-    assert len(statements) <= 7, statements
+    assert len(statements) <= 8, statements
     await metadata.write(lambda tx: tx.run("UPDATE partitions SET target = '[1]'"))
     assert await metadata.write(counted(lambda tx: commits.hand_over(tx, ends, wal))) == set(ends)
-    assert len(statements) <= 16, statements
+    assert len(statements) <= 17, statements
     assert await metadata.write(counted(lambda tx: commits.release(tx, {}, wal_of(metadata, 1)))) == set(ends)
-    assert len(statements) <= 31, statements
+    assert len(statements) <= 32, statements
 
 
 class Counting:

@@ -1,4 +1,6 @@
-"""Which partition of `__consumer_offsets` a group lives on: Kafka's own hash, since clients and tools know it."""
+"""Which partition of its internal topic a group or a transactional id lives on: Kafka's own hash, since clients and
+tools know it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ def java_hash(text: str) -> int:
 
 
 @lru_cache(10_000)
-def partition_of(group_id: str, partitions: int) -> int:
-    """The group's partition. Kafka's `Utils.abs` maps the smallest integer, which has no absolute value, to 0."""
-    value = java_hash(group_id)
+def partition_of(name: str, partitions: int) -> int:
+    """The partition. Kafka's `Utils.abs` maps the smallest integer, which has no absolute value, to 0."""
+    value = java_hash(name)
     return 0 if value == _INT_MIN else abs(value) % partitions

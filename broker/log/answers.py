@@ -1,0 +1,27 @@
+"""What a log answers to appends and reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Bytes = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Appended:
+    base_offset: int
+    log_append_time_ms: int
+    """-1: the producer's timestamps are kept."""
+    log_start: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """Whole record batches, the first of which may begin before the offset asked for."""
+
+    data: list[Bytes]
+    high_watermark: int
+    last_stable: int
+    log_start: int
+    aborted: tuple[tuple[int, int], ...] = ()
+    """(producer id, first offset) of transactions that read_committed consumers leave out."""
