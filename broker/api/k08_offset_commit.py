@@ -1,6 +1,7 @@
 """OffsetCommit (8), versions 2 to 10: a group's offsets, durable before they are answered. From 10 on topics have ids.
 
-Deviation: `retention_time` (versions 2 to 4) is ignored; offsets do not expire yet.
+Deviation: `retention_time` (versions 2 to 4) is ignored, as later versions do without it: `offsets.retention.minutes`
+holds for all.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from broker.groups.consumer_coordinator import ConsumerGroups
 from broker.groups.consumer_group import ConsumerGroup
 from broker.groups.group import Group
 from broker.groups.kinds import AnyGroup
+from broker.groups.retention import OffsetRetention
 from broker.groups.settings import GroupSettings
 from broker.groups.shapes import CommitRequest, GroupView, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest
 from broker.groups.shard import Entry, Shard
@@ -38,10 +39,18 @@ class GroupCoordinator:
         self._shards = Shards(metadata=metadata, clock=clock, broker_id=broker_id, settings=settings)
         self.consumers = ConsumerGroups(shards=self._shards, metadata=metadata, settings=settings)
         """Groups of the new protocol (KIP-848)."""
+        self.retention = OffsetRetention(
+            shards=self._shards,
+            metadata=metadata,
+            clock=clock,
+            retention_s=settings.retention_s,
+            check_s=settings.retention_check_s,
+        )
 
     async def start(self) -> None:
         """Begins to watch sessions and ownership."""
         await self._shards.start()
+        self._shards.run_beside(self.retention.run())
 
     async def stop(self) -> None:
         """Sends everyone who is parked to the next coordinator."""

@@ -64,6 +64,10 @@ class Shards:
         self._metadata.subscribe(self._on_image)
         self._spawn(self._run_ticks())
 
+    def run_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Something that goes on until the shards are stopped."""
+        self._spawn(work)
+
     async def stop(self) -> None:
         """Sends everyone who is parked, and everyone who comes now, to the next coordinator."""
         self._stopped = True

@@ -80,6 +80,38 @@ def delete_offsets(tx: Tx, group_id: str, keys: Collection[OffsetKey], coordinat
     )
 
 
+def aged(tx: Tx, coordinator_uid: int, before_ms: int) -> list[str]:
+    """Groups of one coordinator that have an offset older than that, or no offset at all."""
+    rows = tx.all(
+        "SELECT g.group_id FROM groups g WHERE g.coordinator_uid = ? AND ("
+        " EXISTS (SELECT 1 FROM offsets o WHERE o.group_id = g.group_id AND o.committed_at_ms < ?)"
+        " OR NOT EXISTS (SELECT 1 FROM offsets o WHERE o.group_id = g.group_id)) ORDER BY g.group_id",
+        *(coordinator_uid, before_ms),
+    )
+    return [row[0] for row in rows]
+
+
+def expire(
+    tx: Tx, group_id: str, before_ms: int, kept: Collection[UUID], is_empty: bool, coordinator: Coordinator
+) -> int:
+    """Forgets a group's offsets that are older than that, but of the topics `kept`; how many are left. An empty group
+    without any goes too.
+    """
+    check_coordinator(tx, coordinator)
+    old = tx.all(
+        "SELECT topic_id, partition FROM offsets WHERE group_id = ? AND committed_at_ms < ?", group_id, before_ms
+    )
+    held = {topic.bytes for topic in kept}
+    tx.many(
+        "DELETE FROM offsets WHERE group_id = ? AND topic_id = ? AND partition = ?",
+        [(group_id, topic, index) for topic, index in old if bytes(topic) not in held],
+    )
+    (left,) = tx.one("SELECT count(*) FROM offsets WHERE group_id = ?", group_id)
+    if is_empty and not left:
+        tx.run("DELETE FROM groups WHERE group_id = ?", group_id)
+    return int(left)
+
+
 def save_group(tx: Tx, row: GroupRow, coordinator: Coordinator) -> None:
     check_coordinator(tx, coordinator)
     tx.run(

@@ -8,6 +8,7 @@ import pytest
 
 from broker.clock import SystemClock
 from broker.errors import GroupIdNotFound, InvalidGroupId, NonEmptyGroup, NotCoordinator, UnknownMemberId
+from broker.groups.consumer_shapes import Heartbeat
 from broker.groups.coordinator import GroupCoordinator
 from broker.groups.settings import GroupSettings
 from broker.groups.shapes import CommitRequest, JoinRequest, SyncRequest
@@ -208,3 +209,63 @@ async def test_many_commits_share_few_transactions(metadata, pair):
     async with asyncio.timeout(5):
         await asyncio.gather(*(coordinator.commit(member(joined), {(topic.id, 0): row}) for row in rows))
     assert (await coordinator.offsets("orders"))[topic.id, 0].offset == 299
+
+
+async def test_an_empty_groups_offsets_go_when_they_are_old(metadata, pair):
+    coordinator, _ = pair
+    topic = await metadata.create_topic("t", partitions=2)
+    now_ms = SystemClock().wall_ms()
+    alone = CommitRequest(group_id="orders", member_id="", instance_id=None, generation=-1)
+    old, new = replace(ROW, committed_at_ms=now_ms - 8 * 86_400_000), replace(ROW, committed_at_ms=now_ms)
+    await coordinator.commit(alone, {(topic.id, 0): old, (topic.id, 1): new})
+    await coordinator.retention.look()
+    assert len(await coordinator.offsets("orders")) == 2, "it has been empty for less than that"
+    _, entry = await coordinator._shards.entry("orders")
+    entry.emptied_ms = 0
+    await coordinator.retention.look()
+    assert set(await coordinator.offsets("orders")) == {(topic.id, 1)}
+    await coordinator.commit(alone, {(topic.id, 1): old})
+    await coordinator.retention.look()
+    assert await coordinator.offsets("orders") == {}
+    with pytest.raises(GroupIdNotFound):
+        await coordinator.describe("orders")
+
+
+async def test_a_group_with_members_keeps_what_they_read(metadata, pair):
+    coordinator, _ = pair
+    read, left = [await metadata.create_topic(name, partitions=1) for name in ("read", "left")]
+    subscribed = b"\0\0" + b"\0\0\0\1" + b"\0\4read" + b"\xff\xff\xff\xff"
+    joined, _ = await join_and_sync(coordinator, protocols=(("range", subscribed),))
+    await coordinator.commit(member(joined), {(read.id, 0): ROW, (left.id, 0): ROW})
+    await coordinator.retention.look()
+    assert set(await coordinator.offsets("orders")) == {(read.id, 0)}
+
+
+async def test_a_group_of_the_new_protocol_is_stored_before_it_is_answered(metadata, pair):
+    coordinator, other = pair
+    await metadata.create_topic("t", partitions=3)
+    beat = Heartbeat(
+        group_id="orders",
+        member_id="m",
+        epoch=0,
+        instance_id=None,
+        rack=None,
+        client_id="app",
+        client_host="/127.0.0.1",
+        rebalance_timeout_s=60,
+        names=frozenset({"t"}),
+        regex=None,
+        assignor=None,
+        owned=frozenset(),
+        may_see=lambda name: True,
+    )
+    first = await coordinator.consumers.heartbeat(beat)
+    with pytest.raises(NotCoordinator):
+        await other.consumers.heartbeat(beat)
+    await move(metadata, to=1 - coordinator.home_of("orders").owner)
+    with pytest.raises(NotCoordinator):
+        await coordinator.consumers.heartbeat(beat)
+    later = replace(beat, epoch=first.epoch, names=None, rebalance_timeout_s=None, owned=first.assignment)
+    again = await other.consumers.heartbeat(later)
+    assert (again.epoch, again.assignment) == (first.epoch, None)
+    assert (await other.consumers.describe("orders")).members[0].assigned == first.assignment
