@@ -12,7 +12,7 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from zlib import crc32
@@ -100,10 +100,11 @@ class Collector:
             )
             for target in watch.targets
         ]
+        self._tidying: Future[None] | None = None
         self._owed = np.empty(0, dtype=np.int32)
         """Series that ended in rounds that could not be stored."""
         self._http = httpx.Client(timeout=watch.timeout_s, limits=httpx.Limits(max_connections=MOST_AT_ONCE))
-        self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="collect")
+        self._pool = ThreadPoolExecutor(MOST_AT_ONCE + 2, thread_name_prefix="collect")
         self._began: dict[str, float] = {}
 
     def round(self, at: datetime | None = None) -> Round:
@@ -114,8 +115,9 @@ class Collector:
         return self._keep(at, looking.result(), [scrape.result() for scrape in scraping])
 
     def maintain(self, at: datetime) -> None:
-        """Rolls closed hours off and forgets old ones; for once a minute."""
-        self._store.maintain(at)
+        """Begins to roll closed hours off and to forget old ones, unless that still goes on; for once a minute."""
+        if self._tidying is None or self._tidying.done():
+            self._tidying = self._pool.submit(self._store.maintain, at)
 
     def close(self) -> None:
         self._pool.shutdown()

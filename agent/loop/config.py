@@ -30,6 +30,7 @@ KEYS: dict[str, frozenset[str]] = {
             "scrape_interval",
             "memory_limit",
             "retention_raw",
+            "retention_rollup",
             "max_disk",
             "time_scale",
             "insecure",
@@ -56,7 +57,6 @@ KEYS: dict[str, frozenset[str]] = {
     "llm": frozenset({"base_url", "model", "key_env", "redact"}),
 }
 UNUSED: dict[str, frozenset[str]] = {
-    "agent": frozenset({"retention_rollup"}),
     "cluster": frozenset({"discovery", "zones", "timezone"}),
     "notify": frozenset({"kind", "url", "levels"}),
 }
@@ -115,8 +115,11 @@ class AgentConfig:
     memory_limit_bytes: int
     """For the sample store's database."""
     retention_raw_s: float
+    """For samples and snapshots."""
+    retention_rollup_s: float
+    """For five-minute rollups."""
     max_disk_bytes: int
-    """For closed hours of samples."""
+    """For samples, rollups and the database together."""
     time_scale: float
     insecure: bool
     tls_cert: Path | None
@@ -266,6 +269,7 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
         mode=mode,
         memory_limit_bytes=memory_bytes,
         retention_raw_s=seconds_of(agent.get("retention_raw", "15d"), "agent.retention_raw"),
+        retention_rollup_s=seconds_of(agent.get("retention_rollup", "400d"), "agent.retention_rollup"),
         max_disk_bytes=bytes_of(agent.get("max_disk", "10GiB"), "agent.max_disk"),
         time_scale=scale,
         insecure=bool(agent.get("insecure", False)),

@@ -31,6 +31,7 @@ from agent.model.clock import Clock
 from agent.model.finding import Risk
 from agent.store.errors import StateError, StoreError
 from agent.store.samples import SampleStore
+from agent.store.shelf import Keep
 from agent.store.state import State
 from rules.catalogue import Catalogue
 from rules.catalogue import load as load_pages
@@ -200,8 +201,11 @@ def _samples(config: AgentConfig, clock: Clock) -> SampleStore:
         config.dir,
         clock=clock,
         memory_limit=f"{config.memory_limit_bytes}B",
-        keep_hours=max(1, math.ceil(config.retention_raw_s / 3600)),
-        most_bytes=config.max_disk_bytes,
+        keep=Keep(
+            hours=max(1, math.ceil(config.retention_raw_s / 3600)),
+            days=max(1, math.ceil(config.retention_rollup_s / 86400)),
+            bytes=config.max_disk_bytes,
+        ),
     )
 
 

@@ -13,6 +13,12 @@ BUCKET = timedelta(minutes=5)
 BUCKET_US = 300_000_000
 LOOK_BACK = timedelta(minutes=10)
 """How far before a range its first sample's predecessor is looked for."""
+COLUMNS = "series, ts, low, high, last, count, sum, increase"
+EMPTY = (
+    "SELECT NULL::INTEGER AS series, NULL::TIMESTAMPTZ AS ts, NULL::DOUBLE AS low, NULL::DOUBLE AS high, "
+    "NULL::DOUBLE AS last, NULL::BIGINT AS count, NULL::DOUBLE AS sum, NULL::DOUBLE AS increase WHERE false"
+)
+HOUR_OF = "strftime(ts, '%Y%m%d%H')"
 
 
 def rollup_sql(samples: str) -> str:
@@ -24,3 +30,26 @@ def rollup_sql(samples: str) -> str:
         "FROM (SELECT series, ts, value, lag(value) OVER (PARTITION BY series ORDER BY ts) AS before "
         f"FROM {samples} WHERE isfinite(value)) GROUP BY 1, 2"
     )
+
+
+def hour_rollup_sql(hour_file: str, earlier: list[str], start_us: int) -> str:
+    """SQL for one hour's buckets; `earlier` files of rollups tell the value before its first samples."""
+    samples = f"SELECT series, ts, value FROM read_parquet('{hour_file}')"
+    if earlier:
+        look_back = int(LOOK_BACK.total_seconds() * 1_000_000)
+        samples += (
+            f" UNION ALL SELECT series, ts, last FROM read_parquet({earlier}) "
+            f"WHERE ts >= make_timestamptz({start_us - look_back}) AND ts < make_timestamptz({start_us})"
+        )
+    return f"SELECT {COLUMNS} FROM ({rollup_sql(f'({samples})')}) WHERE ts >= make_timestamptz({start_us})"
+
+
+def stored_sql(hours: list[str], days: list[str], but: list[str]) -> str:
+    """SQL for the rollups in files; an hour's own file and what is in `but` (hours) go before the day's."""
+    parts = [EMPTY]
+    if hours:
+        parts.append(f"SELECT {COLUMNS} FROM read_parquet({hours})")
+    if days:
+        where = f" WHERE {HOUR_OF} NOT IN ({', '.join(map(repr, but))})" if but else ""
+        parts.append(f"SELECT {COLUMNS} FROM read_parquet({days}){where}")
+    return f"({' UNION ALL '.join(parts)})"

@@ -2,22 +2,22 @@
 
 Laws:
 1. A round is one transaction: killed at any moment, a round is there whole or not at all.
-2. Nothing is deleted row by row: closed hours are dropped, the oldest first, by how many there are and how many bytes
-   they hold, never by the wall clock, so a clock that jumps two days ahead wipes nothing.
-3. A file that cannot be opened is renamed (`samples.duckdb.corrupt-...`), never deleted, and the store says so.
+2. Nothing is deleted row by row: hot tables are dropped once they are files, files are deleted (agent.store.shelf).
+3. A file that is damaged is renamed (`samples.duckdb.corrupt-...`), never deleted, and the store says so: at once where
+   it cannot be opened or read, else after a second round in a row that it does not take.
 4. A failed write (a full disk) never ends the process: the round is counted in `dropped`, the connection is made anew
    (DuckDB's stays unusable after a fatal error), and the next round tries again. sent = stored + dropped.
-5. All access goes through one lock; `query` returns numpy columns. Times leave DuckDB only as numpy, because its
-   Python rows would need a time-zone package.
+5. All access goes through one lock but roll-off, which works beside it; `query` returns numpy columns. Times leave
+   DuckDB only as numpy, because its Python rows would need a time-zone package.
+6. Nothing is unbounded: memory, files, the database and its temporary files, and the number of series.
 """
 
 from __future__ import annotations
 
-import os
+import shutil
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.model.clock import Clock
-from agent.store.batch import Batch, Columns, instant, objects
+from agent.store.batch import Batch, Columns, instant
+from agent.store.closing import Closer
 from agent.store.errors import StoreError
-from agent.store.hours import KINDS, ORDER, column_names, hour_name, hours_between, split_name
-from agent.store.rollups import BUCKET, LOOK_BACK, rollup_sql
+from agent.store.hours import KINDS, column_names, hour_name, hours_between, split_name
+from agent.store.identity import DDL, MOST_PENDING, Identities, Labels
+from agent.store.rollups import HOUR_OF, LOOK_BACK, rollup_sql, stored_sql
+from agent.store.shelf import Keep, Shelf
 
-Labels = tuple[tuple[str, str], ...]
-MOST_SERIES = 2_000_000
-KEEP_HOURS = 15 * 24
-MOST_BYTES = 10 << 30
-"""Of closed hours, on disk; the hot ones are one or two hours more."""
-SERIES_DDL = (
-    "CREATE TABLE IF NOT EXISTS series(id INTEGER, cluster VARCHAR, target VARCHAR, name VARCHAR, "
-    "labels MAP(VARCHAR, VARCHAR), first_ts TIMESTAMPTZ)"
-)
+__all__ = ["Labels", "SampleStore"]
+
+MOST_SERIES = 1_000_000
+CHECKED_ROWS = 5_000_000
+"""Hot tables up to this size are read whole at the start, so that damage is found then."""
+STEP = timedelta(minutes=1)
+"""A wall clock that moves this much more or less than the other one has stepped."""
+LEAST_FREE_BYTES = 4 << 20
+DAMAGE = ("corrupt", "checksum", "not a valid duckdb", "serializ", "deserializ", "failed to read", "magic bytes")
 
 
 class SampleStore:
@@ -50,9 +53,8 @@ class SampleStore:
         directory: Path,
         *,
         clock: Clock,
-        memory_limit: str = "512MB",
-        keep_hours: int = KEEP_HOURS,
-        most_bytes: int = MOST_BYTES,
+        memory_limit: str = "256MB",
+        keep: Keep | None = None,
         threads: int = 2,
     ) -> None:
         self.path = directory / "samples.duckdb"
@@ -64,36 +66,46 @@ class SampleStore:
         """What happened to the files, in words: quarantines, failed writes."""
         self.generation = 0
         """Grows when series numbers given out before are void."""
-        self._hours = directory / "hours"
         self._clock = clock
-        self._memory_limit = memory_limit
-        self._keep_hours = keep_hours
-        self._most_bytes = most_bytes
-        self._threads = threads
+        self._keep = keep or Keep()
+        self._config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": memory_limit,
+            "threads": str(threads),
+            "max_temp_directory_size": f"{max(self._keep.bytes // 2, 64 << 20)}B",
+        }
         self._lock = threading.RLock()
+        self._tidying = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._ids: dict[tuple[str, str, str, Labels], int] = {}
-        self._new: list[tuple[int, str, str, str, Labels]] = []
-        self._next_id = 0
-        self._hours.mkdir(parents=True, exist_ok=True)
+        self._identities = Identities()
+        self._failures = 0
+        self._clocks: tuple[datetime, float] | None = None
+        self.shelf = Shelf(directory, self._keep)
+        self._closer = Closer(self.shelf, self._cursor, self._lock)
         with self._lock:
             self._open()
 
     # Writing
 
     def series_id(self, cluster: str, target: str, name: str, labels: Labels) -> int:
-        """The number of a series, given out on first sight and written with the next round."""
-        key = (cluster, target, name, labels)
+        """The number of a series, given out on first sight and written with the next round, or ahead of it."""
         with self._lock:
-            known = self._ids.get(key)
+            known = self._identities.find(cluster, target, name, labels)
             if known is not None:
                 return known
-            if len(self._ids) >= MOST_SERIES:
-                raise StoreError(f"{self.path} holds {MOST_SERIES} series: remove a target or shorten the retention")
-            number = self._ids[key] = self._next_id
-            self._next_id += 1
-            self._new.append((number, cluster, target, name, labels))
-            return number
+            if len(self._identities) >= MOST_SERIES:
+                raise StoreError(f"{self.path} holds {MOST_SERIES} series: remove a target or give it an agent")
+            if self._identities.pending >= MOST_PENDING:
+                self._write_ahead()
+            return self._identities.add(cluster, target, name, labels)
+
+    def _write_ahead(self) -> None:
+        try:
+            connection = self._connected()
+            written = self._identities.insert(connection, self._clock.now())
+        except duckdb.Error as error:
+            self._close()
+            raise StoreError(f"new series could not be stored: {_first_line(error)}") from error
+        self._identities.written(written)
 
     def write(self, batch: Batch) -> bool:
         """Commits a round; False when it had to be dropped, which is counted and said."""
@@ -103,15 +115,16 @@ class SampleStore:
             except (duckdb.Error, StoreError, OSError) as error:
                 self.dropped += batch.rows
                 self._say(f"a round of {batch.rows} samples could not be stored: {_first_line(error)}")
-                self._close()
+                self._after(error)
                 return False
+            self._failures = 0
             self.stored += batch.rows
             return True
 
     def _write(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
         connection.begin()
         try:
-            new = self._insert_series(connection, batch.at)
+            written = self._identities.insert(connection, batch.at)
             self._insert(connection, "samples", batch.at, {"series": batch.series, "value": batch.values})
             self._insert(connection, "samples", batch.at, {"series": batch.ended})
             for kind, columns in batch.tables.items():
@@ -120,28 +133,7 @@ class SampleStore:
         except BaseException:
             connection.rollback()
             raise
-        del self._new[:new]
-
-    def _insert_series(self, connection: duckdb.DuckDBPyConnection, at: datetime) -> int:
-        if not self._new:
-            return 0
-        ids, clusters, targets, names, labels = zip(*self._new, strict=True)
-        incoming = {
-            "id": np.array(ids, dtype=np.int32),
-            "cluster": objects(list(clusters)),
-            "target": objects(list(targets)),
-            "name": objects(list(names)),
-            "keys": objects([[name for name, _ in each] for each in labels]),
-            "values": objects([[value for _, value in each] for each in labels]),
-        }
-        connection.register("incoming", incoming)
-        connection.execute(
-            "INSERT INTO series SELECT id, cluster, target, name, map(keys::VARCHAR[], values::VARCHAR[]), "
-            "timezone('UTC', ?::TIMESTAMP) FROM incoming",
-            [str(instant(at))],
-        )
-        connection.unregister("incoming")
-        return len(self._new)
+        self._identities.written(written)
 
     def _insert(self, connection: duckdb.DuckDBPyConnection, kind: str, at: datetime, columns: Columns) -> None:
         if not columns or not len(next(iter(columns.values()))):
@@ -167,7 +159,7 @@ class SampleStore:
             hot = self._tables()
         columns = ", ".join(column_names(kind))
         parts = [f"SELECT {columns} FROM {name}" for name in wanted if name in hot]
-        files = ", ".join(f"'{self._file(name)}'" for name in wanted if self._file(name).exists())
+        files = ", ".join(f"'{self.shelf.hour(name)}'" for name in wanted if self.shelf.hour(name).exists())
         if files:
             parts.append(f"SELECT {columns} FROM read_parquet([{files}])")
         if not parts:
@@ -185,10 +177,9 @@ class SampleStore:
                 connection.register(name, columns)
             try:
                 answer: Columns = connection.execute(sql, dict(parameters or {})).fetchnumpy()
-            except duckdb.FatalException as error:
-                self._close()
-                raise StoreError(f"{self.path} failed while reading: {_first_line(error)}; it is reopened") from error
             except duckdb.Error as error:
+                if isinstance(error, duckdb.FatalException) or _is_damage(error):
+                    self._after(error)
                 raise StoreError(f"{self.path} cannot answer: {_first_line(error)}") from error
             finally:
                 if self._connection is not None:
@@ -211,91 +202,86 @@ class SampleStore:
 
     def rollups(self, ids: NDArray[np.int32], since: datetime, until: datetime) -> Columns:
         """Five-minute buckets of some series that start in [since, until], by series and time; `us` is their start."""
-
-        def text(relation: str) -> str:
-            chosen = f"(SELECT x.* FROM {relation} x JOIN wanted ON wanted.id = x.series)"
-            return (
-                "SELECT series, epoch_us(ts) AS us, low, high, last, count, sum, increase "
-                f"FROM ({rollup_sql(chosen)}) WHERE ts BETWEEN make_timestamptz($since::BIGINT) "
-                "AND make_timestamptz($until::BIGINT) ORDER BY series, ts"
+        span = {"since": int(instant(since).astype(np.int64)), "until": int(instant(until).astype(np.int64))}
+        with self._lock:
+            return self.query(
+                "SELECT x.series, epoch_us(x.ts) AS us, low, high, last, count, sum, increase "
+                f"FROM {self._rollup_relation(since, until)} x JOIN wanted ON wanted.id = x.series "
+                "WHERE x.ts BETWEEN make_timestamptz($since::BIGINT) AND make_timestamptz($until::BIGINT) "
+                "ORDER BY x.series, x.ts",
+                span,
+                wanted={"id": ids},
             )
 
-        span = {"since": int(instant(since).astype(np.int64)), "until": int(instant(until).astype(np.int64))}
-        return self.query_over("samples", since - LOOK_BACK, until + BUCKET, text, span, wanted={"id": ids})
+    def _rollup_relation(self, since: datetime, until: datetime) -> str:
+        """What is in files, and the hours that are not, made from their samples."""
+        wanted = hours_between(since, until)
+        spans, hot = self.shelf.rollup_spans(), self._tables()
+        live = [
+            hour
+            for hour in wanted
+            if f"samples_{hour}" in hot
+            or (not {hour, hour[:8]} & spans and self.shelf.hour(f"samples_{hour}").exists())
+        ]
+        hours = [hour for hour in wanted if hour in spans and hour not in live]
+        days = sorted({hour[:8] for hour in wanted} & spans)
+        own = {hour for hour in spans if len(hour) == 10}
+        stored = stored_sql(
+            [str(self.shelf.rollup(hour)) for hour in hours],
+            [str(self.shelf.rollup(day)) for day in days],
+            sorted(own | set(live)),
+        )
+        if not live:
+            return stored
+        first = datetime.strptime(f"{live[0]}+0000", "%Y%m%d%H%z")
+        last = datetime.strptime(f"{live[-1]}+0000", "%Y%m%d%H%z")
+        samples = self.relation("samples", first - LOOK_BACK, last)
+        named = ", ".join(f"'{hour}'" for hour in live)
+        chosen = (
+            f"(SELECT y.* FROM {samples} y JOIN wanted ON wanted.id = y.series "
+            f"WHERE y.ts >= make_timestamptz({int(instant(first - LOOK_BACK).astype(np.int64))}))"
+        )
+        return f"(FROM {stored} UNION ALL FROM ({rollup_sql(chosen)}) WHERE {HOUR_OF} IN ({named}))"
 
     @property
     def series_count(self) -> int:
         """Series that have a number."""
-        return len(self._ids)
+        return len(self._identities)
 
     # Keeping house
 
     def maintain(self, at: datetime) -> None:
         """Rolls closed hours off to Parquet and forgets the oldest; call it now and then, from any thread."""
-        current = f"{at:%Y%m%d%H}"
-        try:
-            with self._lock:
-                closed = sorted(name for name in self._tables() if (split_name(name) or ("", current))[1] < current)
-                if closed:
-                    self._save_series()
-            for name in closed:
+        with self._tidying:
+            self._look_at_the_clock(at)
+            try:
+                self._closer.close_hours(at)
+                if gone := self.shelf.forget(self._database_bytes()):
+                    self._say(f"forgotten, to keep within the bounds: {', '.join(gone[:12])}")
+            except (duckdb.Error, OSError, StoreError) as error:
                 with self._lock:
-                    self._roll(name)
-            self._forget()
-        except (duckdb.Error, OSError) as error:
-            with self._lock:
-                self._say(f"closed hours could not be rolled off: {_first_line(error)}")
-                self._close()
+                    self._say(f"closed hours could not be rolled off: {_first_line(error)}")
+                    if not isinstance(error, OSError):
+                        self._close()
 
-    def _roll(self, name: str) -> None:
-        connection = self._connected()
-        kind = name.rpartition("_")[0]
-        file = self._file(name)
-        columns = ", ".join(column_names(kind))
-        source = f"SELECT {columns} FROM {name}"
-        if file.exists():
-            source = f"{source} UNION SELECT {columns} FROM read_parquet('{file}')"
-        self._export(f"FROM ({source}) ORDER BY {ORDER.get(kind, 'ts')}", file)
-        connection.execute(f"DROP TABLE {name}")
+    def _look_at_the_clock(self, at: datetime) -> None:
+        before, self._clocks = self._clocks, (at, self._clock.monotonic())
+        if before is None:
+            return
+        stepped = (at - before[0]) - timedelta(seconds=self._clocks[1] - before[1])
+        if abs(stepped) > STEP:
+            self._say(f"the clock stepped by {stepped.total_seconds():+.0f} s; nothing is forgotten for that")
 
-    def _save_series(self) -> None:
-        """The names behind the numbers, beside the hours: they outlive a damaged database file."""
-        self._export("FROM series", self._series_file)
-
-    def _export(self, sql: str, file: Path) -> None:
-        draft = file.with_suffix(".draft")
-        self._connected().execute(f"COPY ({sql}) TO '{draft}' (FORMAT parquet, COMPRESSION zstd)")
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
-        draft.replace(file)
-
-    def _forget(self) -> None:
-        hours: dict[str, list[Path]] = defaultdict(list)
-        for file in self._hours.glob("*.parquet"):
-            named = split_name(file.stem)
-            if named is not None:
-                hours[named[1]].append(file)
-        sizes = {hour: sum(file.stat().st_size for file in files) for hour, files in hours.items()}
-        kept, kept_bytes = 0, 0
-        for hour in sorted(hours, reverse=True):
-            kept, kept_bytes = kept + 1, kept_bytes + sizes[hour]
-            if kept > self._keep_hours or (kept > 1 and kept_bytes > self._most_bytes):
-                for file in hours[hour]:
-                    file.unlink()
+    def _database_bytes(self) -> int:
+        files = (self.path, self.path.with_name(self.path.name + ".wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """Checkpoints and closes the file."""
-        with self._lock:
+        with self._tidying, self._lock:
             self._close()
 
     # The file
-
-    def _file(self, name: str) -> Path:
-        return self._hours / f"{name}.parquet"
-
-    @property
-    def _series_file(self) -> Path:
-        return self._hours / "series.parquet"
 
     def _tables(self) -> set[str]:
         rows = self._connected().execute("SELECT table_name FROM duckdb_tables()").fetchall()
@@ -307,6 +293,12 @@ class SampleStore:
         assert self._connection is not None
         return self._connection
 
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._lock:
+            cursor = self._connected().cursor()
+            cursor.execute("SET TimeZone = 'UTC'")
+            return cursor
+
     def _open(self) -> None:
         try:
             self._connection = self._load()
@@ -315,47 +307,51 @@ class SampleStore:
                 raise StoreError(
                     f"{self.path} is held by another process: end that agent or choose another --dir"
                 ) from error
-            if not self.path.exists() or _no_room(error):
+            if not self.path.exists() or self._no_room(error):
                 raise StoreError(f"cannot open {self.path}: {_first_line(error)}; free disk space") from error
             self._quarantine(error)
             self._connection = self._load()
 
     def _load(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(
-            str(self.path), config={"memory_limit": self._memory_limit, "threads": str(self._threads)}
-        )
+        connection = duckdb.connect(str(self.path), config=self._config)
         try:
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(SERIES_DDL)
-            if self._series_file.exists():
+            connection.execute(DDL)
+            if self.shelf.series.exists():
                 connection.execute(
-                    f"INSERT INTO series SELECT * FROM read_parquet('{self._series_file}') "
+                    f"INSERT INTO series SELECT * FROM read_parquet('{self.shelf.series}') "
                     "WHERE NOT EXISTS (FROM series)"
                 )
-            rows = connection.execute(
-                "SELECT id, cluster, target, name, map_keys(labels), map_values(labels) FROM series"
-            ).fetchall()
+            self._identities.load(connection)
+            tables = connection.execute("SELECT table_name, estimated_size FROM duckdb_tables()").fetchall()
+            for name, rows in tables:
+                if rows <= CHECKED_ROWS:
+                    connection.execute(f"SELECT bit_xor(hash(COLUMNS(*))) FROM {name}").fetchall()
         except BaseException:
             connection.close()
             raise
-        self._ids = {
-            (cluster, target, name, tuple(zip(keys, values, strict=True))): id
-            for id, cluster, target, name, keys, values in rows
-        }
-        self._next_id = max(self._ids.values(), default=-1) + 1
-        pending, self._new = self._new, []
-        for _, cluster, target, name, labels in pending:
-            self.series_id(cluster, target, name, labels)
         return connection
 
-    def _quarantine(self, error: duckdb.Error) -> None:
+    def _after(self, error: Exception) -> None:
+        """A connection that failed is closed; a file that is damaged, or fails twice in a row, is put aside."""
+        self._close()
+        self._failures += 1
+        if isinstance(error, StoreError | OSError) or self._no_room(error):
+            return
+        if _is_damage(error) or self._failures > 1:
+            self._quarantine(error)
+
+    def _quarantine(self, error: Exception) -> None:
         stamp = f"{self._clock.now():%Y%m%dT%H%M%S}"
+        tries = (stamp, *(f"{stamp}-{n}" for n in range(1, 1000)))
+        free = next(name for name in tries if not self.path.with_name(f"{self.path.name}.corrupt-{name}").exists())
         for file in (self.path, self.path.with_name(self.path.name + ".wal")):
             if file.exists():
-                file.replace(file.with_name(f"{file.name}.corrupt-{stamp}"))
-        self._new = []
+                file.replace(file.with_name(f"{file.name}.corrupt-{free}"))
+        self._failures = 0
+        self._identities.forget_pending()
         self.generation += 1
-        self._say(f"{self.path} was damaged and is kept as {self.path.name}.corrupt-{stamp}: {_first_line(error)}")
+        self._say(f"{self.path} was damaged and is kept as {self.path.name}.corrupt-{free}: {_first_line(error)}")
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -365,13 +361,20 @@ class SampleStore:
             except duckdb.Error as error:
                 self._say(f"{self.path} closed with an error: {_first_line(error)}")
 
+    def _no_room(self, error: Exception) -> bool:
+        words = str(error).lower()
+        if "no space" in words or "permission" in words or "out of memory" in words:
+            return True
+        return shutil.disk_usage(self.path.parent).free < LEAST_FREE_BYTES
+
     def _say(self, what: str) -> None:
         if not self.said or self.said[-1] != what:
             self.said = [*self.said[-19:], what]
 
 
-def _no_room(error: Exception) -> bool:
-    return "no space" in str(error).lower() or "permission" in str(error).lower()
+def _is_damage(error: Exception) -> bool:
+    words = str(error).lower()
+    return any(word in words for word in DAMAGE)
 
 
 def _first_line(error: Exception) -> str:

@@ -63,7 +63,6 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path, text, names, neare
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[agent]\nretention_rollup = '400d'", "[agent] retention_rollup is not used by this version; remove it"),
         ("[[cluster]]\nzones = {a = 'b'}", "[cluster] zones is not used by this version; remove it"),
         ("[[notify]]\nkind = 'slack'", "[[notify]] is not used by this version; remove it"),
     ],
@@ -135,3 +134,14 @@ def test_a_bill_is_a_path_or_says_whose_it_is(tmp_path):
     bill = load(str(path), {}, {}).clusters[0].bill
     assert (bill.kind, bill.account, bill.tags) == ("cost-explorer", "1", {"cluster": "prod"})
     assert load(str(path), {}, {"bill": "/bills"}).clusters[0].bill.url == "/bills"
+
+
+def test_rollups_are_kept_longer_than_samples_unless_it_is_said(tmp_path):
+    path = tmp_path / "keep.toml"
+    path.write_text("[agent]\nretention_raw = '2d'")
+    assert (load(str(path), {}, {}).retention_raw_s, load(str(path), {}, {}).retention_rollup_s) == (
+        2 * 86400.0,
+        400 * 86400.0,
+    )
+    path.write_text("[agent]\nretention_rollup = '30d'")
+    assert load(str(path), {}, {}).retention_rollup_s == 30 * 86400.0

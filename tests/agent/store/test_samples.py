@@ -14,12 +14,13 @@ from agent.model.clock import HandClock
 from agent.store.batch import Batch, texts
 from agent.store.errors import StoreError
 from agent.store.samples import SampleStore
+from agent.store.shelf import Keep
 
 START = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 
 
-def opened(directory: Path, **options: int) -> SampleStore:
-    return SampleStore(directory, clock=HandClock(START), **options)
+def opened(directory: Path, **keep: int) -> SampleStore:
+    return SampleStore(directory, clock=HandClock(START), keep=Keep(**keep))
 
 
 def batch(store: SampleStore, at: datetime, value: float = 1.0, series: int = 3) -> Batch:
@@ -74,7 +75,7 @@ def test_merges_rows_that_come_late_after_a_clock_stepped_back(tmp_path: Path) -
 
 
 def test_forgets_by_the_number_of_hours_so_a_clock_that_jumps_wipes_nothing(tmp_path: Path) -> None:
-    store = opened(tmp_path, keep_hours=3)
+    store = opened(tmp_path, hours=3)
     for hour in (0, 1, 2, 50):
         store.write(batch(store, START + timedelta(hours=hour)))
         store.maintain(START + timedelta(hours=hour, minutes=1))
@@ -94,7 +95,9 @@ def test_forgets_the_oldest_hours_first_when_the_disk_it_may_use_is_full(tmp_pat
     hours = sorted((tmp_path / "hours").glob("*_20*.parquet"))
     newest_two = sum(file.stat().st_size for file in hours if file.stem[-2:] in {"17", "18"})
     store.close()
-    tight = opened(tmp_path, most_bytes=newest_two)
+    rest = sum(file.stat().st_size for file in (tmp_path / "samples.duckdb", tmp_path / "hours" / "series.parquet"))
+    rest += sum(file.stat().st_size for file in (tmp_path / "rollups").glob("*"))
+    tight = opened(tmp_path, bytes=newest_two + rest + 100)
     tight.maintain(START + timedelta(hours=3, minutes=2))
     assert {file.stem[-2:] for file in (tmp_path / "hours").glob("*_20*.parquet")} == {"17", "18"}
     tight.close()

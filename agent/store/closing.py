@@ -1,0 +1,129 @@
+"""Closed hours become files: sorted samples, their five-minute rollups, and a day's rollups in one.
+
+The files are written beside a running store, on a cursor of their own; only giving a file its name and dropping the hot
+table happen under the store's lock. Every step may be repeated: an hour whose roll-off was cut off is rolled off again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from agent.store.hours import HOUR, ORDER, column_names, split_name
+from agent.store.rollups import COLUMNS, HOUR_OF, hour_rollup_sql
+from agent.store.shelf import Shelf, put
+
+MOST_BACKFILL = 24
+"""Hours without rollups (of a release that made none) that one call makes up for."""
+ROW_GROUP = 61_440
+"""Rows that are skipped or read as one: small, so that a few series of an hour are a small part of its file."""
+
+
+class Closer:
+    """Rolls hours off; `cursor` gives a connection beside the store's, `lock` keeps readers and writers away."""
+
+    def __init__(
+        self, shelf: Shelf, cursor: Callable[[], duckdb.DuckDBPyConnection], lock: AbstractContextManager[object]
+    ) -> None:
+        self._shelf = shelf
+        self._cursor = cursor
+        self._lock = lock
+
+    def close_hours(self, at: datetime) -> None:
+        """Every hot table of an hour before `at`'s; raises what DuckDB or the disk says."""
+        now = f"{at:%Y%m%d%H}"
+        cursor = self._cursor()
+        try:
+            closed = sorted(
+                (split_name(name), name) for (name,) in _tables(cursor) if (split_name(name) or ("", now))[1] < now
+            )
+            if closed:
+                self._export(cursor, "FROM series", self._shelf.series)
+            self._make_up(cursor)
+            for named, name in closed:
+                self._roll(cursor, name, *(named or ("", "")))
+            self._merge_days(cursor, now[:8])
+        finally:
+            cursor.close()
+
+    def _roll(self, cursor: duckdb.DuckDBPyConnection, name: str, kind: str, hour: str) -> None:
+        file = self._shelf.hour(name)
+        columns = ", ".join(column_names(kind))
+        source = f"SELECT {columns} FROM {name}"
+        if file.exists():
+            source = f"{source} UNION SELECT {columns} FROM read_parquet('{file}')"
+        draft = file.with_suffix(".draft")
+        cursor.begin()
+        try:
+            before = _count(cursor, name)
+            self._copy(cursor, f"FROM ({source}) ORDER BY {ORDER.get(kind, 'ts')}", draft)
+        finally:
+            cursor.rollback()
+        if kind == "samples":
+            self._rollup(cursor, draft, hour)
+        with self._lock:
+            if _count(cursor, name) != before:  # rows came late, by a clock that stepped back: next time
+                draft.unlink()
+                return
+            put(draft, file)
+            cursor.execute(f"DROP TABLE {name}")
+
+    def _rollup(self, cursor: duckdb.DuckDBPyConnection, samples: Path, hour: str) -> None:
+        start = datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC)
+        before = start - HOUR
+        earlier = [self._shelf.rollup(span) for span in (f"{before:%Y%m%d%H}", f"{before:%Y%m%d}")]
+        known = [str(file) for file in earlier if file.exists()][:1]
+        sql = hour_rollup_sql(str(samples), known, int(start.timestamp()) * 1_000_000)
+        self._export(cursor, f"FROM ({sql}) ORDER BY series, ts", self._shelf.rollup(hour))
+
+    def _make_up(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        spans = self._shelf.rollup_spans()
+        missing = [hour for hour in self._shelf.sample_hours() if not {hour, hour[:8]} & spans]
+        for hour in missing[:MOST_BACKFILL]:
+            self._rollup(cursor, self._shelf.hour(f"samples_{hour}"), hour)
+
+    def _merge_days(self, cursor: duckdb.DuckDBPyConnection, today: str) -> None:
+        spans = self._shelf.rollup_spans()
+        waiting = {hour for hour in self._shelf.sample_hours() if not {hour, hour[:8]} & spans}
+        hot = {named[1][:8] for (name,) in _tables(cursor) if (named := split_name(name)) and named[0] == "samples"}
+        days = {span[:8] for span in spans if len(span) == 10} - {hour[:8] for hour in waiting} - hot
+        for day in sorted(day for day in days if day < today):
+            hours = sorted(span for span in spans if len(span) == 10 and span.startswith(day))
+            files = [str(self._shelf.rollup(hour)) for hour in hours]
+            source = f"SELECT {COLUMNS} FROM read_parquet({files})"
+            if day in spans:
+                kept = ", ".join(map(repr, hours))
+                whole = self._shelf.rollup(day)
+                source += f" UNION ALL SELECT {COLUMNS} FROM read_parquet('{whole}') WHERE {HOUR_OF} NOT IN ({kept})"
+            draft = self._shelf.rollup(day).with_suffix(".draft")
+            self._copy(cursor, f"FROM ({source}) ORDER BY series, ts", draft)
+            with self._lock:
+                put(draft, self._shelf.rollup(day))
+                for hour in hours:
+                    self._shelf.rollup(hour).unlink()
+
+    def _export(self, cursor: duckdb.DuckDBPyConnection, sql: str, file: Path) -> None:
+        draft = file.with_suffix(".draft")
+        self._copy(cursor, sql, draft)
+        with self._lock:
+            put(draft, file)
+
+    def _copy(self, cursor: duckdb.DuckDBPyConnection, sql: str, draft: Path) -> None:
+        try:
+            cursor.execute(f"COPY ({sql}) TO '{draft}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})")
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+def _tables(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str]]:
+    return cursor.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+
+
+def _count(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
+    (count,) = cursor.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
+    return int(count)
