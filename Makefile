@@ -7,7 +7,7 @@ SEED ?= 1
 BARS := catch_up commits drain failover metadata moves recovery scale start store_absent
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients fuzz kill lose-everything powerloss upgrade chaos plants bars bench screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients interop fuzz kill lose-everything powerloss upgrade chaos plants bars bench screens docs lock clean
 
 help: ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ clients: $(STAMP) ## confluent-kafka, aiokafka, kafka-python and kcat, 100,000 r
 
 fuzz: $(STAMP) ## bad frames and forged batches for every API and version of a real broker (SEED= FRAMES=10000 per API)
 	@$(BIN)/python -m tests.fuzz.run --seed $(SEED) --frames $(or $(FRAMES),10000)
+
+interop: $(STAMP) ## streampilot on a real Apache Kafka of three brokers: JMX exporter, SCRAM, TLS, ACLs (from Maven; needs Java)
+	@$(BIN)/python -m tests.interop.run
 
 kill: $(STAMP) ## kill -9 of a broker during production, twenty times
 	@$(BIN)/python -m tests.faults.kill

@@ -13,7 +13,7 @@ import tempfile
 from typing import Any
 
 from agent.cli.complaint import COULD_NOT, FINDINGS, Complaint
-from agent.cli.look import findings_table
+from agent.cli.look import FULL_LOOK_S, findings_table
 from agent.cli.show import money, number, put, put_json, rate, seconds, share, size, table
 from agent.loop.agent import Agent
 from agent.loop.config import load
@@ -23,6 +23,8 @@ from agent.loop.rounds import wait_for
 from agent.model.clock import SystemClock
 from agent.model.codec import to_json
 
+LEAST_ROUNDS = 2
+"""One look is no rate."""
 TOPICS_SHOWN = 20
 
 
@@ -46,24 +48,29 @@ def inspect(config: str, flags: dict[str, Any], span_s: float, *, as_json: bool)
 
 
 async def _look(agent: Agent, every_s: float, span_s: float) -> dict[str, Any]:
-    """Rounds over `span_s` seconds, then everything known."""
+    """Rounds for `span_s` seconds, fewer where they are slow, then everything known."""
     never = asyncio.Event()
-    rounds = max(2, int(span_s / every_s) + 1)
+    clock = SystemClock()
+    began = clock.monotonic()
     scale = agent.status()["time_scale"]
     if scale > 1:
         sys.stderr.write(
-            f"a look of {span_s:g} s: the rules' durations are divided by {scale:g} (--seconds 100: by 1)\n"
+            f"a look of {span_s:g} s: the rules' durations are divided by {scale:g} (--seconds {FULL_LOOK_S:g}: by 1)\n"
         )
-    for n in range(rounds):
-        sys.stderr.write(f"looking: {n + 1} of {rounds}, {len(agent.risks())} finding(s)\n")
+    due, n = began, 0
+    while n < LEAST_ROUNDS or due - began <= span_s:
+        n += 1
+        spent = clock.monotonic() - began
+        sys.stderr.write(f"looking: round {n}, {spent:.0f} of {span_s:g} s, {len(agent.risks())} finding(s)\n")
         await agent.round()
-        if n + 1 < rounds:
-            await wait_for(never, every_s)
+        due = max(due + every_s, clock.monotonic())
+        if n < LEAST_ROUNDS or due - began <= span_s:
+            await wait_for(never, due - clock.monotonic())
     return await asyncio.to_thread(_report, agent)
 
 
 def _report(agent: Agent) -> dict[str, Any]:
-    down = {row["target"]: row["reason"] for row in agent.sources() if row["up"] is False}
+    down = {row["target"]: row["reason"] for row in agent.sources() if row["up"] is False or row["reason"]}
     brokers = agent.view("broker", 60.0)
     return {
         "cluster": agent.status()["cluster"],
@@ -86,13 +93,26 @@ def _topics(agent: Agent) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for row in agent.view("partition", 60.0):
         topic = found.setdefault(
-            row["topic"], {"topic": row["topic"], "partitions": 0, "size_bytes": None, "records": None}
+            row["topic"],
+            {
+                "topic": row["topic"],
+                "partitions": 0,
+                "size_bytes": None,
+                "records": None,
+                "bytes_in_per_s": None,
+                "bytes_out_per_s": None,
+            },
         )
         topic["partitions"] += 1
         if row["size_bytes"] is not None:
             topic["size_bytes"] = (topic["size_bytes"] or 0.0) + row["size_bytes"]
         if row["log_end"] is not None:
             topic["records"] = (topic["records"] or 0) + row["log_end"] - (row["log_start"] or 0)
+    for row in agent.view("partition_load", 60.0):
+        for name in ("bytes_in_per_s", "bytes_out_per_s"):
+            if row["topic"] in found and row[name] is not None:
+                known = found[row["topic"]]
+                known[name] = (known[name] or 0.0) + row[name]
     kept = [topic for topic in found.values() if not topic["topic"].startswith("__")]
     return sorted(kept, key=lambda topic: (-(topic["size_bytes"] or topic["records"] or 0), topic["topic"]))
 
@@ -134,10 +154,21 @@ def _print(report: dict[str, Any]) -> None:
 
 def _topic_table(topics: list[dict[str, Any]]) -> str:
     rows = [
-        (topic["topic"], number(topic["partitions"]), size(topic["size_bytes"]), number(topic["records"]))
+        (
+            topic["topic"],
+            number(topic["partitions"]),
+            size(topic["size_bytes"]),
+            number(topic["records"]),
+            rate(topic["bytes_in_per_s"]),
+            rate(topic["bytes_out_per_s"]),
+        )
         for topic in topics
     ]
-    return table(("topic", "partitions", "size", "records"), rows, right="partitions,size,records")
+    return table(
+        ("topic", "partitions", "size", "records", "written", "read"),
+        rows,
+        right="partitions,size,records,written,read",
+    )
 
 
 def _group_table(groups: list[dict[str, Any]]) -> str:

@@ -10,9 +10,14 @@ from agent.cli.complaint import FINDINGS
 from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote
 from agent.cli.show import money, put, put_json, table
 
-ROUNDS = 10
-FULL_LOOK_S = 100.0
-"""What most pages need at their own pace: a minute of data and three looks. A shorter look divides their durations."""
+ROUNDS = 20
+SCRAPE_TIMEOUT_S = 10.0
+"""Longer than an agent's: a JMX exporter on a busy broker takes seconds, and one look has no next round."""
+FULL_LOOK_S = 200.0
+"""What most pages need at their own pace: a minute of data and five looks half a minute apart.
+
+A shorter look divides their durations.
+"""
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +46,7 @@ def _inspect(
         "command_config": command_config,
         "bill": bill,
         "cluster": cluster,
+        "scrape_timeout": f"{SCRAPE_TIMEOUT_S:g}s",
         "scrape_interval": f"{max(0.5, seconds / ROUNDS):g}s",
         "time_scale": max(1.0, FULL_LOOK_S / max(seconds, 1.0)),
     }

@@ -18,6 +18,7 @@ from kafka.protocol.admin import DescribeConfigsRequest, DescribeGroupsRequest, 
 from kafka.protocol.consumer import ListOffsetsRequest, OffsetFetchRequest
 from kafka.protocol.metadata import MetadataRequest
 
+from agent.collect import inventory
 from agent.collect.errors import CollectError, NotOffered
 from agent.collect.link import Link
 from agent.collect.membership import assigned_partitions
@@ -26,6 +27,7 @@ from agent.collect.shapes import (
     BrokerNode,
     ConfigEntry,
     Group,
+    Inventory,
     LogRange,
     Member,
     PartitionId,
@@ -68,6 +70,7 @@ class ClusterAdmin:
         options = AdminOptions() if command_config is None else read_properties(command_config)
         self.link = Link(bootstrap, options, clock=clock or SystemClock(), timeout_s=timeout_s, calls_per_s=calls_per_s)
         self.notes: dict[str, str] = {}
+        self._context = options.arguments.get("ssl_context")
 
     @property
     def calls(self) -> Mapping[str, int]:
@@ -169,6 +172,15 @@ class ClusterAdmin:
             for id, end in ends.items()
             if id in starts
         }
+
+    def inventory(self, topology: Topology) -> Inventory:
+        """Log directories, ACLs, quotas and certificates, as far as the principal may see them."""
+        return Inventory(
+            log_dirs=inventory.log_dirs(self.link, [broker.id for broker in topology.brokers], self._usable),
+            acls=inventory.acls(self.link, self._usable),
+            quotas=inventory.quotas(self.link, self._usable),
+            certificates=inventory.certificates(topology.brokers, self._context),
+        )
 
     def list_reassignments(self) -> dict[PartitionId, Reassignment]:
         """The reassignments under way; raises."""

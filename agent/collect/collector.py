@@ -22,14 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.collect import snapshot
-from agent.collect.changes import Event, event_columns, group_events, topology_events
+from agent.collect.changes import Event, config_events, event_columns, group_events, topology_events
 from agent.collect.exposition import Room
 from agent.collect.lines import Limits
 from agent.collect.offsets import OffsetHistory
 from agent.collect.readings import admin_readings, restarts
 from agent.collect.remembered import remembered
 from agent.collect.scrape import Scrape, Scraper, Target
-from agent.collect.shapes import Group, Topology
+from agent.collect.security import checks
+from agent.collect.shapes import Group, Inventory, Topology
 from agent.collect.snapshot import ADMIN, AdminLook, AdminReader, Configs
 from agent.model.clock import Clock
 from agent.store.batch import Batch, Columns, objects, texts
@@ -73,6 +74,7 @@ class _Memory:
     topology: Topology | None = None
     groups: Mapping[str, Group] | None = None
     configs: Configs | None = None
+    inventory: Inventory | None = None
     hour: str = ""
     configs_at: float | None = None
 
@@ -173,6 +175,8 @@ class Collector:
             events += topology_events(self.watch.cluster, memory.topology, looked.topology)
         if memory.groups is not None and looked.groups is not None and memory.groups != looked.groups:
             events += group_events(self.watch.cluster, memory.groups, looked.groups)
+        if memory.configs is not None and looked.configs is not None and memory.configs != looked.configs:
+            events += config_events(self.watch.cluster, memory.configs, looked.configs)
         return events
 
     def _structure(self, at: datetime, looked: AdminLook) -> dict[str, Columns]:
@@ -191,6 +195,13 @@ class Collector:
             tables["members"] = snapshot.or_empty(snapshot.member_columns(cluster, groups), cluster)
         if configs is not None and (new_hour or configs != memory.configs):
             tables["configs"] = snapshot.or_empty(snapshot.config_columns(cluster, configs), cluster)
+        inventory = looked.inventory or (memory.inventory if new_hour else None)
+        if inventory is not None and (new_hour or inventory != memory.inventory):
+            brokers = {owner: found for (scope, owner), found in (configs or {}).items() if scope == "broker"}
+            rows = checks(cluster, brokers, inventory)
+            tables["security"] = snapshot.or_empty(snapshot.security_columns(cluster, rows), cluster)
+            dirs = snapshot.log_dir_columns(cluster, inventory.log_dirs)
+            tables["log_dirs"] = snapshot.or_empty(dirs, cluster)
         return tables
 
     def _targets(self, looked: AdminLook, scrapes: list[Scrape]) -> Columns:
@@ -224,3 +235,4 @@ class Collector:
         memory.topology = looked.topology or memory.topology
         memory.groups = looked.groups if looked.groups is not None else memory.groups
         memory.configs = looked.configs or memory.configs
+        memory.inventory = looked.inventory or memory.inventory

@@ -27,7 +27,9 @@ from agent.model.clock import Clock
 
 CLIENT_ID = "streampilot-agent"
 PROBE_SECONDS = 1.5
-BOOTSTRAP_MS = 3000
+BOOTSTRAP_MS = {"PLAINTEXT": 3_000}
+SECURED_BOOTSTRAP_MS = 10_000
+"""A TLS handshake and a SCRAM exchange with each broker that is tried, on machines that are busy."""
 SILENCE_SECONDS = 4.0
 """A broker that gave no answer is not asked again for so long."""
 FAILURES_BEFORE_RENEWAL = 2
@@ -166,7 +168,7 @@ class Link:
             return AdminClient(
                 bootstrap_servers=self.bootstrap.split(","),
                 client_id=self._options.client_id or CLIENT_ID,
-                bootstrap_timeout_ms=BOOTSTRAP_MS,
+                bootstrap_timeout_ms=BOOTSTRAP_MS.get(self._options.security_protocol, SECURED_BOOTSTRAP_MS),
                 request_timeout_ms=self._timeout_ms,
                 reconnect_backoff_max_ms=2000,
                 metadata_max_age_ms=10_000,

@@ -49,9 +49,15 @@ class Meaning:
     """Dimension to label."""
     where: Mapping[str, str]
     without: frozenset[str]
+    unless: Mapping[str, frozenset[str]]
+    """Label to the values that rule a series out."""
 
     def fits(self, labels: Mapping[str, str]) -> bool:
-        return all(labels.get(name) == value for name, value in self.where.items()) and not self.without & labels.keys()
+        return (
+            all(labels.get(name) == value for name, value in self.where.items())
+            and not self.without & labels.keys()
+            and not any(labels.get(name) in values for name, values in self.unless.items())
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,4 +108,5 @@ def _meaning(file: str, entry: Mapping[str, Any]) -> Meaning:
         labels=labels,
         where=entry.get("where", {}),
         without=frozenset(entry.get("without", ())),
+        unless={name: frozenset(values) for name, values in entry.get("unless", {}).items()},
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 PartitionId = tuple[str, int]
 """Topic and partition number."""
@@ -81,3 +83,59 @@ class Reassignment:
     replicas: tuple[int, ...]
     adding: tuple[int, ...]
     removing: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogDir:
+    """One directory of one broker, and whether it can be used."""
+
+    broker: int
+    path: str
+    total_bytes: int | None
+    """None where the cluster does not say (before Kafka 3.3, or an object store behind it)."""
+    usable_bytes: int | None
+    sizes: Mapping[PartitionId, int]
+    """Bytes of each partition's log in it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acl:
+    principal: str
+    host: str
+    operation: str
+    """READ, WRITE, ALL, ..."""
+    permission: str
+    """ALLOW or DENY."""
+    resource_type: str
+    """TOPIC, GROUP, CLUSTER, ..."""
+    resource_name: str
+    pattern: str
+    """LITERAL or PREFIXED."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    entity: str
+    """`user=alice`, `client-id=<default>`, several joined by a comma."""
+    limits: Mapping[str, float]
+    """producer_byte_rate and the like."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificate:
+    """What a broker showed in a TLS handshake."""
+
+    broker: int
+    address: str
+    subject: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inventory:
+    """What a cluster holds beside records and groups; None is "could not be read"."""
+
+    log_dirs: tuple[LogDir, ...] = ()
+    acls: tuple[Acl, ...] | None = None
+    quotas: tuple[Quota, ...] | None = None
+    certificates: tuple[Certificate, ...] = ()

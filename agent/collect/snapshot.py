@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.collect.errors import CollectError
-from agent.collect.shapes import ConfigEntry, Group, LogRange, PartitionId, Topology
+from agent.collect.security import Check
+from agent.collect.shapes import ConfigEntry, Group, Inventory, LogDir, LogRange, PartitionId, Topology
 from agent.store.batch import Columns, objects, texts
 
 ADMIN = "admin"
 """The target's name in `source`; areas that could not be read are `admin/<area>`."""
 
 Configs = dict[tuple[str, str], dict[str, ConfigEntry]]
-"""(scope, owner) to settings; scope is topic or broker."""
+"""(scope, owner) to settings; scope is topic, broker or quota."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class AdminLook:
     groups: Mapping[str, Group] | None = None
     committed: Mapping[str, Mapping[PartitionId, int]] = field(default_factory=dict)
     configs: Configs | None = None
+    inventory: Inventory | None = None
     reason: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
     took_s: float = 0.0
@@ -53,6 +55,8 @@ class AdminReader(Protocol):
 
     def broker_configs(self, brokers: Iterable[int]) -> dict[str, dict[str, ConfigEntry]]: ...
 
+    def inventory(self, topology: Topology) -> Inventory: ...
+
     def close(self) -> None: ...
 
 
@@ -65,7 +69,8 @@ def look(admin: AdminReader, *, with_configs: bool) -> AdminLook:
         readable = None if "groups" in admin.notes and not groups else groups
         committed = admin.committed(groups.values())
         ranges = admin.log_ranges(topology)
-        configs = _configs(admin, topology, nodes) if with_configs else None
+        inventory = admin.inventory(topology) if with_configs else None
+        configs = None if inventory is None else _configs(admin, topology, nodes, inventory)
     except CollectError as error:
         return AdminLook(reason=str(error))
     return AdminLook(
@@ -74,14 +79,20 @@ def look(admin: AdminReader, *, with_configs: bool) -> AdminLook:
         groups=readable,
         committed=committed,
         configs=configs,
+        inventory=inventory,
         notes=dict(admin.notes),
     )
 
 
-def _configs(admin: AdminReader, topology: Topology, nodes: list[int]) -> Configs:
+def _configs(admin: AdminReader, topology: Topology, nodes: list[int], inventory: Inventory) -> Configs:
     topics = {state.topic for state in topology.partitions} - topology.internal
     found: Configs = {("topic", topic): entries for topic, entries in admin.topic_configs(topics).items()}
     found |= {("broker", broker): entries for broker, entries in admin.broker_configs(nodes).items()}
+    for quota in inventory.quotas or ():
+        found["quota", quota.entity] = {
+            name: ConfigEntry(value=f"{limit:g}", source="DYNAMIC_CLIENT_QUOTA", read_only=False)
+            for name, limit in quota.limits.items()
+        }
     return found
 
 
@@ -151,6 +162,36 @@ def config_columns(cluster: str, configs: Configs) -> Columns:
         "name": texts([row[2] for row in rows]),
         "value": texts([row[3].value for row in rows]),
         "source": texts([row[3].source for row in rows]),
+    }
+
+
+def log_dir_columns(cluster: str, dirs: Iterable[LogDir]) -> Columns:
+    """One row per partition's log, and one without for a directory that holds none."""
+    rows: list[tuple[LogDir, str | None, int | None, int | None]] = []
+    for held in dirs:
+        rows += [(held, topic, part, size) for (topic, part), size in held.sizes.items()]
+        if not held.sizes:
+            rows.append((held, None, None, None))
+    return {
+        "cluster": texts([cluster] * len(rows)),
+        "broker": texts([str(row[0].broker) for row in rows]),
+        "path": texts([row[0].path for row in rows]),
+        "total_bytes": objects([row[0].total_bytes for row in rows]),
+        "usable_bytes": objects([row[0].usable_bytes for row in rows]),
+        "topic": texts([row[1] for row in rows]),
+        "part": objects([row[2] for row in rows]),
+        "size_bytes": objects([row[3] for row in rows]),
+    }
+
+
+def security_columns(cluster: str, rows: list[Check]) -> Columns:
+    return {
+        "cluster": texts([cluster] * len(rows)),
+        "resource": texts([row.resource for row in rows]),
+        "subject": texts([row.subject for row in rows]),
+        "item": texts([row.check for row in rows]),
+        "value": texts([row.value for row in rows]),
+        "expires_us": objects([row.expires_at and int(row.expires_at.timestamp() * 1e6) for row in rows]),
     }
 
 

@@ -31,6 +31,8 @@ class Seen:
     reason: str | None
     ok_us: int | None
     at_us: int
+    took_s: float
+    """How long the last look took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +46,18 @@ class Structure:
     groups: Columns
     members: Columns
     configs: Columns
+    log_dirs: Columns
+    security: Columns
 
     @property
     def topology_known(self) -> bool:
         return bool(len(self.nodes["broker"]))
+
+    @property
+    def took_s(self) -> float:
+        """How long the newest round took: by so much everything is older than its own instant says."""
+        newest = max((seen.at_us for seen in self.seen.values()), default=0)
+        return max((seen.took_s for seen in self.seen.values() if seen.at_us == newest), default=0.0)
 
     @property
     def admin_age_s(self) -> float | None:
@@ -68,6 +78,10 @@ def load(store: SampleStore, cluster: str, at: datetime) -> Structure:
         groups=reader.newest("groups", "group_id, state, protocol, coordinator, members", "group_id"),
         members=reader.newest("members", "group_id, member_id, client_id, host, topic, part", "group_id"),
         configs=reader.newest("configs", "scope, owner, name, value, source", "owner"),
+        log_dirs=reader.newest(
+            "log_dirs", "broker, path, total_bytes, usable_bytes, topic, part, size_bytes", "broker"
+        ),
+        security=reader.newest("security", "resource, subject, item, value, expires_us", "subject"),
     )
 
 
@@ -101,12 +115,13 @@ class _Reader:
         relation = self._store.relation("targets", self._at - REMEMBER, self._at)
         rows = self._store.query(
             "SELECT target, arg_max(up, ts) AS up, arg_max(coalesce(reason, ''), ts) AS reason, "
-            "coalesce(epoch_us(max(ts) FILTER (up)), -1) AS ok_us, epoch_us(max(ts)) AS at_us "
+            "coalesce(epoch_us(max(ts) FILTER (up)), -1) AS ok_us, epoch_us(max(ts)) AS at_us, "
+            "coalesce(arg_max(took_s, ts), 0) AS took_s "
             f"FROM {relation} WHERE cluster = $cluster AND ts <= timezone('UTC', $at::TIMESTAMP) GROUP BY target",
             self._parameters,
         )
-        columns = (rows[name].tolist() for name in ("target", "up", "reason", "ok_us", "at_us"))
+        columns = (rows[name].tolist() for name in ("target", "up", "reason", "ok_us", "at_us", "took_s"))
         return {
-            target: Seen(up=bool(up), reason=reason or None, ok_us=None if ok < 0 else ok, at_us=last)
-            for target, up, reason, ok, last in zip(*columns, strict=True)
+            target: Seen(up=bool(up), reason=reason or None, ok_us=None if ok < 0 else ok, at_us=last, took_s=took)
+            for target, up, reason, ok, last, took in zip(*columns, strict=True)
         }

@@ -23,6 +23,8 @@ TABLES: Mapping[str, str] = {
     "groups": "group_id VARCHAR, state VARCHAR, protocol VARCHAR, coordinator VARCHAR, members BIGINT, age_s DOUBLE",
     "members": "group_id VARCHAR, member_id VARCHAR, topic VARCHAR, part INTEGER",
     "configs": "scope VARCHAR, owner VARCHAR, name VARCHAR, value VARCHAR, source VARCHAR, age_s DOUBLE",
+    "log_dirs": "broker VARCHAR, topic VARCHAR, part INTEGER, size_bytes BIGINT, age_s DOUBLE",
+    "security": "resource VARCHAR, subject VARCHAR, item VARCHAR, value VARCHAR, expires_us BIGINT, age_s DOUBLE",
     "events": "at_us BIGINT, resource VARCHAR, kind VARCHAR, source VARCHAR, detail VARCHAR, age_s DOUBLE",
     "targets": "target VARCHAR, up BOOLEAN, reason VARCHAR, ok_us BIGINT, age_s DOUBLE",
     "quantiles": "broker VARCHAR, operation VARCHAR, p99_s DOUBLE",

@@ -14,12 +14,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import duckdb
 import numpy as np
 
-from agent.collect import structure
+from agent.collect import identity, structure
 from agent.collect.catalog import Catalog
 from agent.collect.quantiles import p99s
 from agent.collect.snapshot import ADMIN
@@ -39,9 +38,8 @@ MOST_ROUNDS = 720
 """Over longer windows only so many rounds are read, evenly spaced, the newest always."""
 NO_SOURCE: Mapping[str, str] = {
     "client_telemetry": "no client reports its own metrics: the cluster does not offer KIP-714 telemetry to this agent",
-    "security": "nothing checks listeners, certificates or ACLs yet",
 }
-STRUCTURE_VIEWS = frozenset({"partition", "topic_config", "broker_config", "group_state", "group_lag"})
+STRUCTURE_VIEWS = frozenset({"partition", "topic_config", "broker_config", "group_state", "group_lag", "security"})
 
 Kept = TypeVar("Kept")
 
@@ -63,7 +61,7 @@ class StoreSource:
     ) -> None:
         self._store = store
         self._cluster = cluster
-        self._stale_us = int((2 * interval_s + 2) * MICRO)
+        self._interval_s = interval_s
         self._configured = dict(brokers or {})
         self._kind = kind
         self._cores = cores
@@ -152,20 +150,19 @@ class StoreSource:
         )
         self._catalog.refresh()
         at_us = int(instant(at).astype(np.int64))
-        return summarise(samples, self._catalog, self._broker_ids(at), at_us, self._stale_us)
+        return summarise(samples, self._catalog, self._broker_ids(at), at_us, self._stale_us(at))
+
+    def _stale_us(self, at: datetime) -> int:
+        """Older than this is not now: two intervals, and what the newest round took to look."""
+        return int((2 * self._interval_s + 2 + self._structure(at).took_s) * MICRO)
 
     def _broker_ids(self, at: datetime) -> dict[str, str]:
-        """Target to broker: what the metrics say, what was configured, else the one broker on the target's host."""
+        return self._identities(at)[0]
+
+    def _identities(self, at: datetime) -> tuple[dict[str, str], dict[str, str]]:
+        """Target to broker, and to why it has none."""
         nodes = self._structure(at).nodes
-        by_host: dict[str, list[str]] = {}
-        for broker, host in zip(nodes["broker"].tolist(), nodes["host"].tolist(), strict=True):
-            by_host.setdefault(host, []).append(broker)
-        guessed = {}
-        for target in self._catalog.targets:
-            there = by_host.get(urlsplit(target).hostname or "", [])
-            if len(there) == 1:
-                guessed[target] = there[0]
-        return {**guessed, **self._catalog.brokers, **self._configured}
+        return identity.broker_ids(self._catalog.targets, nodes, self._catalog.brokers, self._configured)
 
     def _refuse_unknown(self, view: str, found: Structure) -> None:
         if not found.seen:
@@ -188,11 +185,11 @@ class StoreSource:
         age = np.nan if found.admin_age_s is None else found.admin_age_s
         if name == "brokers":
             return self._brokers(at, window_s)
-        if name in ("partitions", "groups", "members", "configs"):
+        if name in ("partitions", "groups", "members", "configs", "log_dirs", "security"):
             columns: Columns = getattr(found, name)
             return {**columns, "age_s": np.full(len(next(iter(columns.values()))), age)}
         if name == "targets":
-            return self._targets(found)
+            return self._targets(at)
         if name == "events":
             return self._events(at, window_s)
         if name == "quantiles":
@@ -203,16 +200,16 @@ class StoreSource:
 
     def _brokers(self, at: datetime, window_s: float) -> Columns:
         found = self._structure(at)
-        window = self._window(at, max(window_s, 2 * self._stale_us / MICRO))
+        window = self._window(at, max(window_s, 2 * self._stale_us(at) / MICRO))
         answering = {
             broker: (found.at_us - seen.ok_us) / MICRO
             for target, broker in self._broker_ids(at).items()
             if (seen := found.seen.get(target)) is not None
             and seen.ok_us is not None
-            and found.at_us - seen.ok_us <= self._stale_us
+            and found.at_us - seen.ok_us <= self._stale_us(at)
         }
         admin_age = found.admin_age_s
-        admin_fresh = admin_age is not None and admin_age * MICRO <= self._stale_us
+        admin_fresh = admin_age is not None and admin_age * MICRO <= self._stale_us(at)
         listed = dict(zip(found.nodes["broker"].tolist(), found.nodes["rack"].tolist(), strict=True))
         lost = dict(zip(found.lost["broker"].tolist(), found.lost["rack"].tolist(), strict=True))
         known = {**dict.fromkeys(answering), **lost, **listed}
@@ -258,13 +255,16 @@ class StoreSource:
         named = {id for broker, id, last in zip(*columns, strict=True) if broker in speaking and last == last}
         return named or None
 
-    def _targets(self, found: Structure) -> Columns:
+    def _targets(self, at: datetime) -> Columns:
+        found = self._structure(at)
+        self._catalog.refresh()
+        refused = self._identities(at)[1]
         newest = max((seen.at_us for seen in found.seen.values()), default=0)
         current = {name: seen for name, seen in found.seen.items() if seen.at_us == newest}
         return {
             "target": texts(list(current)),
             "up": objects([seen.up for seen in current.values()]),
-            "reason": texts([seen.reason for seen in current.values()]),
+            "reason": texts([seen.reason or refused.get(name) for name, seen in current.items()]),
             "ok_us": objects([seen.ok_us for seen in current.values()]),
             "age_s": np.full(len(current), (found.at_us - newest) / MICRO),
         }

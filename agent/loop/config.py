@@ -28,6 +28,7 @@ KEYS: dict[str, frozenset[str]] = {
             "token_file",
             "mode",
             "scrape_interval",
+            "scrape_timeout",
             "memory_limit",
             "retention_raw",
             "retention_rollup",
@@ -62,6 +63,7 @@ UNUSED: dict[str, frozenset[str]] = {
 }
 """Keys with a meaning to come: refused by name, for nothing would happen."""
 MODES = ("act", "read-only")
+MOST_TIMEOUT_S = 4.0
 LEAST_MEMORY = 64 << 20
 _LISTS = frozenset({"cluster", "mute", "maintenance", "notify"})
 
@@ -110,6 +112,8 @@ class AgentConfig:
     port: int
     token_file: Path
     scrape_interval_s: float
+    scrape_timeout_s: float
+    """For one target; a round waits for the slowest."""
     mode: str
     """`act`, or `read-only`: nobody can approve anything."""
     memory_limit_bytes: int
@@ -213,7 +217,17 @@ def _merge_environment(tables: dict[str, Any], environment: Mapping[str, str]) -
 
 def _merge_flags(tables: dict[str, Any], flags: Mapping[str, Any]) -> None:
     agent = tables.setdefault("agent", {})
-    for key in ("dir", "listen", "token_file", "scrape_interval", "time_scale", "insecure", "tls_cert", "tls_key"):
+    for key in (
+        "dir",
+        "listen",
+        "token_file",
+        "scrape_interval",
+        "scrape_timeout",
+        "time_scale",
+        "insecure",
+        "tls_cert",
+        "tls_key",
+    ):
         if flags.get(key) and not (key == "time_scale" and flags[key] == 1.0):
             agent[key] = flags[key]
     if flags.get("port") is not None:
@@ -254,6 +268,7 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
             f"time_scale {scale:g} or scrape_interval {interval:g}s is too small",
             "use at least 0.2s, and a scale above 0",
         )
+    timeout = seconds_of(agent.get("scrape_timeout", f"{default_timeout_s(interval):g}s"), "agent.scrape_timeout")
     mode = str(agent.get("mode", MODES[0]))
     if mode not in MODES:
         raise Refused(f"agent.mode = {mode!r} is no mode", f"the modes are {', '.join(MODES)}")
@@ -266,6 +281,7 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
         port=port,
         token_file=Path(str(agent.get("token_file", directory / "token"))).absolute(),
         scrape_interval_s=interval,
+        scrape_timeout_s=timeout,
         mode=mode,
         memory_limit_bytes=memory_bytes,
         retention_raw_s=seconds_of(agent.get("retention_raw", "15d"), "agent.retention_raw"),
@@ -292,6 +308,11 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
         ),
         source=source,
     )
+
+
+def default_timeout_s(interval_s: float) -> float:
+    """Below the interval, so that a target that hangs is a gap within two intervals."""
+    return min(MOST_TIMEOUT_S, max(0.5, 0.8 * interval_s))
 
 
 def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:

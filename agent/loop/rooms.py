@@ -37,7 +37,6 @@ from rules.catalogue import Catalogue
 from rules.catalogue import load as load_pages
 from rules.errors import RuleError
 
-MOST_TIMEOUT_S = 4.0
 MOST_SPREAD_S = 1.0
 
 
@@ -163,7 +162,7 @@ def _wire(
         cluster=cluster,
         targets=tuple(Target(url=target.url, broker=target.broker) for target in watched.metrics),
         interval_s=config.scrape_interval_s,
-        timeout_s=min(MOST_TIMEOUT_S, max(0.5, 0.8 * config.scrape_interval_s)),
+        timeout_s=config.scrape_timeout_s,
         spread_s=min(MOST_SPREAD_S, 0.1 * config.scrape_interval_s) if len(watched.metrics) > 1 else 0.0,
     )
     diagnosis = Diagnosis(

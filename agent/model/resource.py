@@ -15,9 +15,9 @@ def encode(segment: str) -> str:
     return "".join(_ENCODED.get(character, character) for character in segment)
 
 
-def resource_id(cluster: str, kind: str, *names: str | int) -> str:
+def resource_id(cluster: str, *names: str | int) -> str:
     """`resource_id("prod", "topic", "orders", 3)` is `prod/topic/orders/3`."""
-    return "/".join(encode(str(segment)) for segment in (cluster, kind, *names))
+    return "/".join(encode(str(segment)) for segment in (cluster, *names))
 
 
 def parts(resource: str) -> tuple[str, ...]:

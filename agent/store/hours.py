@@ -30,6 +30,10 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "host VARCHAR, topic VARCHAR, part INTEGER",
         "configs": "cluster VARCHAR, ts TIMESTAMPTZ, scope VARCHAR, owner VARCHAR, name VARCHAR, value VARCHAR, "
         "source VARCHAR",
+        "log_dirs": "cluster VARCHAR, ts TIMESTAMPTZ, broker VARCHAR, path VARCHAR, total_bytes BIGINT, "
+        "usable_bytes BIGINT, topic VARCHAR, part INTEGER, size_bytes BIGINT",
+        "security": "cluster VARCHAR, ts TIMESTAMPTZ, resource VARCHAR, subject VARCHAR, item VARCHAR, value VARCHAR, "
+        "expires_us BIGINT",
         "events": "cluster VARCHAR, ts TIMESTAMPTZ, resource VARCHAR, kind VARCHAR, source VARCHAR, detail VARCHAR",
     }
 )

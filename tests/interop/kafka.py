@@ -23,7 +23,7 @@ def free_port() -> int:
 
 def install() -> None:
     """Copies the jars from Maven's registry, once."""
-    if not any(LIBS.glob("kafka_2.13-*.jar")):
+    if not all(any(LIBS.glob(f"{name}-*.jar")) for name in ("kafka_2.13", "jmx_prometheus_javaagent")):
         subprocess.run(
             ["mvn", "-q", "-B", "-f", str(ROOT / "tests/interop/pom.xml"), COPY_JARS, f"-DoutputDirectory={LIBS}"],
             check=True, timeout=600, stdout=subprocess.DEVNULL,
@@ -31,7 +31,16 @@ def install() -> None:
 
 
 def java(main_class: str, *arguments: str, heap: str = "512m") -> list[str]:
-    return ["java", f"-Xmx{heap}", "-XX:+UseG1GC", "-cp", f"{LIBS}/*", main_class, *arguments]
+    return [
+        "java",
+        f"-Xmx{heap}",
+        "-XX:+UseG1GC",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-cp",
+        f"{LIBS}/*",
+        main_class,
+        *arguments,
+    ]
 
 
 @contextmanager
@@ -56,11 +65,19 @@ def running(directory: Path, settings: Mapping[str, str] | None = None) -> Itera
         java("kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c", str(file)),
         check=True, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    with (directory / "kafka.log").open("wb") as log:
-        process = subprocess.Popen(java("kafka.Kafka", str(file), heap="1g"), stdout=log, stderr=log)
-    try:
-        _await_port(port, process, directory / "kafka.log")
+    with (
+        (directory / "kafka.log").open("wb") as log,
+        ended(subprocess.Popen(java("kafka.Kafka", str(file), heap="1g"), stdout=log, stderr=log)) as process,
+    ):
+        await_port(port, process, directory / "kafka.log")
         yield f"127.0.0.1:{port}", process.pid
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """The process, which does not outlive the block."""
+    try:
+        yield process
     finally:
         process.terminate()
         try:
@@ -70,14 +87,17 @@ def running(directory: Path, settings: Mapping[str, str] | None = None) -> Itera
             process.wait(timeout=10)
 
 
-def _await_port(port: int, process: subprocess.Popen[bytes], log: Path, within_s: float = 60) -> None:
+def await_port(
+    port: int, process: subprocess.Popen[bytes], log: Path, *, host: str = "127.0.0.1", within_s: float = 60
+) -> None:
+    """Returns once the process listens; raises with its log's name when it ends or takes too long."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"Apache Kafka exited with {process.returncode}: see {log}")
         with closing(socket.socket()) as probe:
             probe.settimeout(1)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex((host, port)) == 0:
                 time.sleep(1)
                 return
         time.sleep(0.3)

@@ -5,7 +5,17 @@ from collections.abc import Collection, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from agent.collect.errors import ClusterUnreachable
-from agent.collect.shapes import BrokerNode, ConfigEntry, Group, LogRange, Member, PartitionId, PartitionState, Topology
+from agent.collect.shapes import (
+    BrokerNode,
+    ConfigEntry,
+    Group,
+    Inventory,
+    LogRange,
+    Member,
+    PartitionId,
+    PartitionState,
+    Topology,
+)
 
 
 class HandAdmin:
@@ -21,6 +31,10 @@ class HandAdmin:
         self.members: dict[str, int] = {}
         self.configs = {"retention.ms": "604800000", "cleanup.policy": "delete"}
         self.gone = False
+        self.held = Inventory()
+
+    def inventory(self, topology: Topology) -> Inventory:
+        return self.held
 
     def topology(self) -> Topology:
         if self.gone:

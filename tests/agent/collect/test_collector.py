@@ -109,7 +109,9 @@ def test_a_partition_that_moved_keeps_its_whole_rate(bench: Bench) -> None:
     last = bench.rounds(3)
     assert bench.rows("partition", "leader", "partition = 0") == [("1",)]
     assert [event.kind for event in last.events] == []
-    assert bench.rows("event", "kind, resource, detail") == [("leader_change", "c/topic/orders/0", "from 0 to 1")]
+    assert bench.rows("event", "kind, resource, detail") == [
+        (kind, "c/topic/orders/0", "from 0 to 1") for kind in ("leader_change", "move")
+    ]
 
 
 def test_a_target_that_is_down_is_a_gap_and_the_others_lose_nothing(bench: Bench) -> None:
@@ -253,7 +255,7 @@ def test_every_view_is_filled_or_says_why_not(bench: Bench) -> None:
             bench.rows(view, "cluster")
         except NoData as gap:
             reasons[view] = gap.reason
-    assert set(reasons) == {"client_telemetry", "security", "bill", "cost"}
+    assert set(reasons) == {"client_telemetry", "bill", "cost"}
     assert all(reasons.values())
 
 
