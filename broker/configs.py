@@ -275,6 +275,12 @@ BROKER_CONFIGS: Mapping[str, ConfigKey] = _AT_BROKER | _table(
         "1000",
         "How many clients' fetch sessions are kept; others send whole requests.",
     ),
+    _fixed(
+        "telemetry.push.interval.ms",
+        Kind.INT,
+        "30000",
+        "How often clients are asked to report their own metrics (KIP-714); 0 asks for none.",
+    ),
     _fixed("fetch.max.bytes", Kind.INT, "57671680", "The largest answer to one Fetch."),
     ConfigKey(
         name="authorizer.class.name",

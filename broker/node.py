@@ -7,8 +7,6 @@ end     groups send their members on -> logs hand over, upload, deregister -> so
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import os
 import random  # noqa: TID251
 import secrets
@@ -48,10 +46,12 @@ from broker.peers.client import Peers
 from broker.peers.server import PeerServer, looking
 from broker.security.authorizer import Authorizer
 from broker.server import Server
+from broker.starting import CannotStart, open_port, printable
 from broker.telemetry.counters import Counters
 from broker.telemetry.exposition import CONTENT_TYPE
 from broker.telemetry.loopwatch import LoopWatch
 from broker.telemetry.page import Identity, Metrics, Sources
+from broker.telemetry.pushed import ClientTelemetry
 from broker.telemetry.storage import StorageTimes
 from broker.transactions.delivery import Marking
 from broker.transactions.making import make_coordinator
@@ -64,10 +64,6 @@ _STOP_S = 15.0
 _LAST_BILL_S = 3.0
 _TIER1 = ("put", "copy", "list", "multipart")
 _TIER2 = ("get", "head")
-
-
-class CannotStart(Exception):
-    """Why not, and what to do about it, in one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +83,11 @@ class Node:
         self._started_ms = clock.wall_ms()
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters = Counters(clock=clock, zone=config.zone, networks=config.zones)
+        self._clients = ClientTelemetry(
+            clock=clock,
+            counters=self._counters,
+            interval_s=int(config.static_configs().get("telemetry.push.interval.ms", "30000")) / 1000,
+        )
         self._times = StorageTimes()
         self._watch = LoopWatch(clock)
         self._turns = Turns(clock)
@@ -252,11 +253,11 @@ class Node:
         self._server = Server(lambda connection: self._context(settings, connection), settings, self._clock)
         self._logs.stats.on_hold = self._server.hold_producers
         for listener in self.config.listeners:
-            with _port("--listeners", listener.host, listener.port):
+            with open_port("--listeners", listener.host, listener.port):
                 bound = await self._server.listen(listener.name, listener.host, listener.port)
             self._listeners[listener.name] = self._advertised(listener, bound[1])
         host, port = self.config.peer_listener
-        with _port("--inter-broker-listener", host, port):
+        with open_port("--inter-broker-listener", host, port):
             self._listeners[PEER_LISTENER] = (host, (await self._peer_server.listen(host, port))[1])
         pages: dict[str, Route] = {
             "/metrics": self._serve_metrics,
@@ -265,9 +266,9 @@ class Node:
         }
         self._http = HttpServer(pages, {admin.PREFIX: self._make_admin().serve})
         host = self.config.http_host
-        with _port("--http", host, self.config.http_port):
+        with open_port("--http", host, self.config.http_port):
             bound = await self._http.listen(host, self.config.http_port)
-        return f"http://{_shown(host)}:{bound[1]}"
+        return f"http://{printable(host)}:{bound[1]}"
 
     def _make_admin(self) -> Admin:
         told = self.config.admin_token_file
@@ -295,6 +296,7 @@ class Node:
             meter=self._counters,
             turns=self._turns,
             fetch_sessions=self._fetch_sessions,
+            telemetry=self._clients,
             connection=connection,
             access=self._authorizer.access(connection),
         )
@@ -355,6 +357,7 @@ class Node:
             clock=self._clock,
             turns=self._turns,
             counters=self._counters,
+            clients=self._clients,
             times=self._times,
             watch=self._watch,
             metadata=self._metadata,
@@ -381,21 +384,3 @@ class Node:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-
-
-@contextlib.contextmanager
-def _port(flag: str, host: str, port: int) -> Any:
-    """A port that cannot be opened, said with its flag."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            hint = "is in use: stop what uses it, or give another port"
-        else:
-            hint = f"cannot be opened ({error.strerror or error}); give an address of this machine"
-        raise CannotStart(f"{flag} {host}:{port} {hint}") from error
-
-
-def _shown(host: str) -> str:
-    """A host as others on this machine may use it."""
-    return "127.0.0.1" if host in ("", "0.0.0.0") else f"[{host}]" if ":" in host else host

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from broker.api.fetch_sessions import FetchSessions
 from broker.clock import Clock
 from broker.security.access import ANONYMOUS, OPEN, Access
+from broker.telemetry.pushed import ClientTelemetry
 from broker.turns import Turns
 
 
@@ -86,5 +87,7 @@ class Context:
     connection: ConnectionInfo
     fetch_sessions: FetchSessions
     """What clients read, between their requests."""
+    telemetry: ClientTelemetry
+    """What clients report of themselves."""
     access: Access = OPEN
     """What the asker may do."""

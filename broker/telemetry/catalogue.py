@@ -85,6 +85,13 @@ _CLIENTS = {
         *("client_id", "direction"),
     ),
     "streampilot_client_requests_total": _counter("Produce and Fetch requests by client.", "client_id", "direction"),
+    "streampilot_client_telemetry": _gauge(
+        "What clients report of themselves (KIP-714), by the metric's name without org.apache.kafka.; instances of one"
+        " client id add up in totals, else the largest is shown.",
+        *("client_id", "software", "version", "client_zone", "metric"),
+    ),
+    "streampilot_client_telemetry_instances": _gauge("Client instances that report their own metrics here."),
+    "streampilot_client_telemetry_pushes_total": _counter("What clients pushed, taken or refused.", "outcome"),
     "streampilot_client_batches_total": _counter("Record batches by client and codec.", "client_id", "codec"),
     "streampilot_client_batch_bytes_total": _counter(
         "Bytes of record batches by client and codec.", "client_id", "codec"

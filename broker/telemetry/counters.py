@@ -106,6 +106,10 @@ class Counters:
         for name in [name for name in self.topic_records if name[0] not in alive]:
             del self.topic_records[name]
 
+    def whereabouts(self, connection: Client) -> tuple[str, str | None]:
+        """The client's name for series, and its zone, where it is known."""
+        return self._of(connection)
+
     def _moved(self, connection: Client, direction: str, size_bytes: int) -> str:
         client, zone = self._of(connection)
         software = _bounded(self._software, connection.software_name, _MAX_WORDS) or OTHER

@@ -15,6 +15,7 @@ from broker.telemetry.counters import Counters
 from broker.telemetry.exposition import Page
 from broker.telemetry.loopwatch import LoopWatch
 from broker.telemetry.process import write_process
+from broker.telemetry.pushed import ClientTelemetry
 from broker.telemetry.storage import StorageTimes, write_caches, write_compaction, write_objects, write_operations
 from broker.turns import Turns
 
@@ -40,6 +41,7 @@ class Sources:
     clock: Clock
     turns: Turns
     counters: Counters
+    clients: ClientTelemetry
     times: StorageTimes
     watch: LoopWatch
     metadata: Metadata
@@ -67,6 +69,7 @@ class Metrics:
         write_requests(page, sources.counters, sources.clock.monotonic())
         await sources.turns.rest()
         write_clients(page, sources.counters)
+        sources.clients.write(page)
         await sources.turns.rest()
         self._write_storage(page, image)
         return page.text()

@@ -114,7 +114,7 @@ class Broker:
 async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
     flags = ["--id", "0", "--dir", str(tmp_path), "--cluster", "test", "--zone", "z0", "--http", "127.0.0.1:0"]
     flags += ["--listeners", "PLAINTEXT://127.0.0.1:0", "--wal-size", "32MiB", "--no-bill"]
-    flags += ["--config", "group.initial.rebalance.delay.ms=50"]
+    flags += ["--config", "group.initial.rebalance.delay.ms=50", "--config", "telemetry.push.interval.ms=200"]
     node = Node(parse(flags), SystemClock())
     started = Broker(node, (await node.start()).kafka)
     yield started
