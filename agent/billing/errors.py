@@ -9,3 +9,7 @@ class BillError(Exception):
 
 class PriceError(Exception):
     """A price book that cannot be used, or has no price for what was asked."""
+
+
+class LedgerError(Exception):
+    """The file of what was metered cannot be opened or written."""

@@ -6,7 +6,9 @@
 | requests | object-store requests by operation | tier 1 or tier 2; DELETE is free |
 | storage | live bytes, by topic | object GB-month / 730 |
 | wal | provisioned volume bytes | volume GB-month / 730 |
-| network | bytes between a client and a broker in another zone | both sides together, once |
+| network | bytes between a client and a broker, or two replicas, in different zones | both sides together, once |
+
+A cluster without an object store keeps its logs on volumes: their bytes are `storage` at the volume's price.
 
 The functions under the meter are the arithmetic of it, one line each, so that the golden cases test what is charged.
 """
@@ -17,9 +19,12 @@ from collections import defaultdict
 from datetime import date, datetime
 
 from agent.billing.bill import Bill
+from agent.billing.errors import PriceError
+from agent.billing.ledger import Ledger
 from agent.billing.pricebook import PriceBook
+from agent.billing.reconcile import compare
 from agent.store.batch import Columns
-from agent.store.usage import Charge, Usage
+from agent.store.usage import Charge, Settled, Usage
 
 GIB = 2**30
 SECONDS_PER_HOUR = 3600
@@ -45,9 +50,12 @@ def transfer_usd(moved_bytes: float, price_gb: float) -> float:
 class Meter:
     """Prices what the views measure (an `agent.store.usage.Money`)."""
 
-    def __init__(self, prices: PriceBook, bill: Bill | None = None) -> None:
+    def __init__(self, prices: PriceBook, bill: Bill | None = None, ledger: Ledger | None = None) -> None:
         self.prices = prices
+        self.notes: tuple[str, ...] = ()
+        """What the last charges leave out or take for granted."""
         self._bill = bill
+        self._ledger = ledger
 
     @property
     def price_date(self) -> date:
@@ -57,16 +65,28 @@ class Meter:
         """USD per hour; nothing is charged for what is not known."""
         sums: dict[tuple[str, str], float] = defaultdict(float)
         prices, hour = self.prices, 1.0 / self.prices.hours_per_month
+        notes = set()
         for broker in usage.brokers:
-            sums["compute", broker.resource] += prices.instance_hour(broker.instance_type, spot=broker.spot)
+            try:
+                price = prices.instance_hour(broker.instance_type, spot=broker.spot)
+                sums["compute", broker.resource] += price
+            except PriceError as error:
+                notes.add(f"compute is not counted: {error}")
+            if broker.instance_type is None:
+                notes.add(f"no instance type is known: {prices.default_instance} of {prices.name} is counted")
             if broker.wal_bytes is not None:
                 sums["wal", broker.resource] += storage_usd(broker.wal_bytes, prices.volume_gb_month, hour)
         for (resource, operation), rate in usage.requests_per_s.items():
             sums["requests", resource] += requests_usd(rate * SECONDS_PER_HOUR, self.request_price(operation))
         for resource, rate in usage.cross_zone_bytes_per_s.items():
             sums["network", resource] += transfer_usd(rate * SECONDS_PER_HOUR, prices.cross_zone_gb)
+        for resource, rate in usage.replicated_bytes_per_s.items():
+            sums["network", resource] += transfer_usd(rate * SECONDS_PER_HOUR, prices.cross_zone_gb)
         for resource, stored in usage.stored_bytes.items():
             sums["storage", resource] += storage_usd(stored, prices.object_gb_month, hour)
+        for resource, stored in usage.volume_bytes.items():
+            sums["storage", resource] += storage_usd(stored, prices.volume_gb_month, hour)
+        self.notes = tuple(sorted(notes))
         return [
             Charge(component=component, for_resource=resource, usd_per_hour=amount)
             for (component, resource), amount in sums.items()
@@ -77,6 +97,10 @@ class Meter:
         if operation in TIER1:
             return self.prices.tier1
         return self.prices.tier2 if operation in TIER2 else 0.0
+
+    def settled(self, since: datetime, until: datetime) -> list[Settled]:
+        """Whole days of the past, from the ledger and the bill; empty without a ledger."""
+        return [] if self._ledger is None else list(compare(self._ledger, self._bill, since, until).settled)
 
     def bill(self, since: datetime, until: datetime) -> Columns:
         """Bill rows by charge period; empty without a bill."""

@@ -1,4 +1,7 @@
-"""List prices as dated data, one file per cloud and region (`prices/*.toml`). Shares nothing with the broker's own."""
+"""List prices as dated data, one file per cloud and region (`prices/*.toml`). Shares nothing with the broker's own.
+
+A book is asked for by `provider/region`, or is a file of one's own. What a book lacks is said by name, never made up.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +31,39 @@ class PriceBook:
     volume_gb_month: float
     cross_zone_gb: float
     """Both sides together."""
-    nat_gb: float
+    nat_gb: float | None
+    """None: this cloud sells it otherwise."""
     default_instance: str
     on_demand: Mapping[str, float]
     spot: Mapping[str, float]
 
+    @property
+    def name(self) -> str:
+        """For people: whose, where and of which day."""
+        return f"{self.provider} {self.region} ({self.taken_down.isoformat()})"
+
     def instance_hour(self, instance_type: str | None, *, spot: bool) -> float:
-        """An hour of an instance; of the default one where the type is not known to this book."""
+        """An hour of an instance, of the default one where nobody says which; PriceError names an unknown type."""
         prices = self.spot if spot else self.on_demand
-        return prices.get(instance_type or "", prices[self.default_instance])
+        wanted = instance_type or self.default_instance
+        if wanted not in prices:
+            raise PriceError(
+                f"the price book {self.name} has no {'spot ' if spot else ''}price for {wanted!r}: "
+                f"it has {', '.join(sorted(prices))}"
+            )
+        return prices[wanted]
+
+
+def book_of(wanted: str) -> PriceBook:
+    """`aws/us-east-1`, or the path of a price file; the default book for an empty name."""
+    if not wanted:
+        return load_prices()
+    if wanted.endswith(".toml"):
+        return load_prices(Path(wanted))
+    books = {f"{book.provider}/{book.region}".lower(): book for book in map(load_prices, sorted(PRICES.glob("*.toml")))}
+    if wanted.lower() not in books:
+        raise PriceError(f"no price book for {wanted!r}: there are {', '.join(sorted(books))}, or name a file.toml")
+    return books[wanted.lower()]
 
 
 def load_prices(path: Path = DEFAULT) -> PriceBook:
@@ -53,7 +80,7 @@ def load_prices(path: Path = DEFAULT) -> PriceBook:
             object_gb_month=float(data["storage"]["object"]),
             volume_gb_month=float(data["storage"]["volume"]),
             cross_zone_gb=float(data["network"]["cross_zone"]),
-            nat_gb=float(data["network"]["nat"]),
+            nat_gb=float(data["network"]["nat"]) if "nat" in data["network"] else None,
             default_instance=str(data["instances"]["default"]),
             on_demand=dict(data["instances"]["on_demand"]),
             spot=dict(data["instances"]["spot"]),

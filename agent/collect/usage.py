@@ -12,9 +12,10 @@ from agent.store.batch import Columns
 from agent.store.usage import BrokerUsage, Usage
 
 
-def usage(cluster: str, window: Window, brokers: Columns) -> Usage:
+def usage(cluster: str, window: Window, brokers: Columns, partitions: Columns) -> Usage:
     """Reads the measures of a window; what is unknown is absent, and so costs nothing that would be made up."""
     spot, wal = _spot_and_wal(window)
+    on_volumes = "kafka" in set(brokers["kind"].tolist())
     units = zip(brokers["broker"].tolist(), brokers["up"].tolist(), brokers["instance_type"].tolist(), strict=True)
     return Usage(
         brokers=tuple(
@@ -36,6 +37,8 @@ def usage(cluster: str, window: Window, brokers: Columns) -> Usage:
             for (client,), rate in _sums(window, "client_cross_zone_bytes", "rate", "client_id").items()
         },
         stored_bytes=_stored(cluster, window),
+        volume_bytes=_on_volumes(cluster, window) if on_volumes else {},
+        replicated_bytes_per_s=_replicated(cluster, window, brokers, partitions) if on_volumes else {},
     )
 
 
@@ -56,6 +59,29 @@ def _stored(cluster: str, window: Window) -> dict[str, float]:
     stored = {resource_id(cluster, "topic", topic): size * share for (topic,), size in sizes.items()}
     stored[resource_id(cluster, "store", "objects")] = max(0.0, live - total * share)
     return stored
+
+
+def _on_volumes(cluster: str, window: Window) -> dict[str, float]:
+    sizes = _sums(window, "log_size", "last", "topic")
+    return {resource_id(cluster, "topic", topic): size for (topic,), size in sizes.items()}
+
+
+def _replicated(cluster: str, window: Window, brokers: Columns, partitions: Columns) -> dict[str, float]:
+    """Bytes written times the replicas that are in another zone than the leader, on the average of the partitions."""
+    zones = dict(zip(brokers["broker"].tolist(), brokers["rack"].tolist(), strict=True))
+    copies: dict[str, list[int]] = defaultdict(list)
+    named = (partitions[name].tolist() for name in ("topic", "leader", "replicas"))
+    for topic, leader, replicas in zip(*named, strict=True):
+        home = zones.get(leader)
+        if home is not None:
+            away = (zones.get(replica) for replica in replicas if replica != leader)
+            copies[topic].append(sum(zone is not None and zone != home for zone in away))
+    written = _sums(window, "topic_bytes_in", "rate", "topic")
+    return {
+        resource_id(cluster, "topic", topic): rate * sum(copies[topic]) / len(copies[topic])
+        for (topic,), rate in written.items()
+        if copies.get(topic)
+    }
 
 
 def _sums(window: Window, measure: str, value: str, *keys: str) -> dict[tuple[str, ...], float]:

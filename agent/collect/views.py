@@ -36,6 +36,8 @@ KEPT = 6
 """Instants and windows whose samples are kept."""
 MOST_ROUNDS = 720
 """Over longer windows only so many rounds are read, evenly spaced, the newest always."""
+DAY_S = 86_400.0
+"""From here on the cost view is of whole days of the past, not of now."""
 NO_SOURCE: Mapping[str, str] = {
     "client_telemetry": "no client reports its own metrics: the cluster does not offer KIP-714 telemetry to this agent",
 }
@@ -282,8 +284,12 @@ class StoreSource:
     def _charges(self, at: datetime, window_s: float) -> Columns:
         if self._money is None:
             raise NoData("no price book is loaded")
+        if window_s >= DAY_S:
+            return self._settled(self._money, at, window_s)
         brokers = self._brokers(at, window_s)
-        charges = self._money.charges(usage(self._cluster, self._window(at, window_s), brokers))
+        charges = self._money.charges(
+            usage(self._cluster, self._window(at, window_s), brokers, self._structure(at).partitions)
+        )
         return {
             "component": texts([charge.component for charge in charges]),
             "for_resource": texts([charge.for_resource for charge in charges]),
@@ -291,6 +297,23 @@ class StoreSource:
             "basis": texts(["meter"] * len(charges)),
             "price_date": texts([self._money.price_date.isoformat()] * len(charges)),
             "age_s": np.zeros(len(charges)),
+        }
+
+    def _settled(self, money: Money, at: datetime, window_s: float) -> Columns:
+        """Closed days of the window, on both bases; a bill's own names for things are kept under `<cluster>/bill/`."""
+        rows = money.settled(at - timedelta(seconds=window_s), at)
+        inside = f"{encode(self._cluster)}/"
+        named = [
+            row.resource if row.resource.startswith(inside) else resource_id(self._cluster, "bill", row.resource)
+            for row in rows
+        ]
+        return {
+            "component": texts([row.component for row in rows]),
+            "for_resource": texts(list(named)),
+            "usd_per_hour": objects([row.usd_per_hour for row in rows]),
+            "basis": texts([row.basis for row in rows]),
+            "price_date": texts([money.price_date.isoformat() if row.basis == "meter" else None for row in rows]),
+            "age_s": np.zeros(len(rows)),
         }
 
     def _history(self, at: datetime, window_s: float) -> Columns:

@@ -18,10 +18,11 @@ from agent.loop.bills import BillReader
 from agent.loop.events import Bus
 from agent.loop.glance import Glance, Row
 from agent.loop.money import costs
-from agent.loop.overview import Series, overview
+from agent.loop.overview import Series, overview, total
 from agent.loop.refused import Refused
 from agent.loop.rooms import Rooms
 from agent.loop.rounds import RoundStats
+from agent.loop.spending import Spending
 from agent.loop.words import snapshot
 from agent.model.codec import timestamp, to_json
 from agent.model.finding import Risk, Silence
@@ -60,6 +61,7 @@ class Agent:
         self._down: dict[str, str] = {}
         self._tidied = self._started
         self._bills = BillReader(rooms.bill)
+        self._spending = Spending(rooms.ledger, every_s=rooms.config.scrape_interval_s)
         self._known = tuple(rooms.diagnosis.risks())
         self._open = {risk.id: risk for risk in self._known if risk.state in {"open", "acknowledged"}}
         self._silences: tuple[Silence, ...] = ()
@@ -113,12 +115,11 @@ class Agent:
 
     def _look(self) -> None:
         with Glance(self.rooms.source, self._clock.now()) as glance:
-            load = glance.rows("broker_load")
+            load, cost = glance.rows("broker_load"), glance.rows("cost")
             self._series.add(load)
-            self._overview = overview(
-                brokers=glance.rows("broker"), load=load, cost=glance.rows("cost"), series=self._series
-            )
+            self._overview = overview(brokers=glance.rows("broker"), load=load, cost=cost, series=self._series)
             self._sources = glance.rows("source")
+        self._spending.add(glance.at, cost, total(row["bytes_in_per_s"] for row in load) or 0.0)
 
     def _plan(self) -> None:
         self.actions.tend(list(self._open.values()))
@@ -154,7 +155,7 @@ class Agent:
             },
             "findings": len(self._open),
             "sources": self._sources,
-            "notes": [*self.rooms.store.said, *self._bills.notes()],
+            "notes": [*self.rooms.store.said, *self._bills.notes(), *self._spending.notes(), *self.rooms.meter.notes],
         }
 
     def overview(self) -> dict[str, Any]:

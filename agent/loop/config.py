@@ -49,6 +49,7 @@ KEYS: dict[str, frozenset[str]] = {
             "cores",
             "instance_type",
             "bill",
+            "prices",
         ]
     ),
     "rules": frozenset({"paths", "disabled", "override"}),
@@ -91,6 +92,8 @@ class ClusterConfig:
     cores: float | None
     instance_type: str
     bill: BillConfig | None
+    prices: str
+    """`aws/us-east-1`, or a price file; empty: the default book."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,6 +337,7 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
         cores=float(row["cores"]) if "cores" in row else None,
         instance_type=str(row.get("instance_type", "")),
         bill=bill_config(row.get("bill"), source),
+        prices=str(row.get("prices", "")),
     )
 
 

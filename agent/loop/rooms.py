@@ -12,10 +12,11 @@ from typing import Any
 from agent.act.executor import Executor
 from agent.act.guard import ActSettings
 from agent.billing.bill import Bill
-from agent.billing.errors import BillError
+from agent.billing.errors import BillError, LedgerError, PriceError
+from agent.billing.ledger import Ledger
 from agent.billing.meter import Meter
 from agent.billing.opening import open_bill
-from agent.billing.pricebook import load_prices
+from agent.billing.pricebook import PriceBook, book_of
 from agent.billing.scope import Scope
 from agent.collect.admin import ClusterAdmin
 from agent.collect.collector import Collector, Watch
@@ -61,6 +62,8 @@ class Rooms:
     diagnosis: Diagnosis
     executor: Executor
     bill: Bill | None
+    meter: Meter
+    ledger: Ledger
     words: Words
     judging: threading.Lock
     """The diagnosis takes one caller at a time."""
@@ -102,6 +105,7 @@ class Rooms:
         self.collector.close()
         if self.bill is not None:
             self.bill.close()
+        self.ledger.close()
         self.admin.close()
         self.store.close()
         self.state.close()
@@ -148,6 +152,8 @@ def _wire(
 ) -> Rooms:
     patience = ImpatientClock(clock)
     bill = _bill(config, watched, clock)
+    ledger = _ledger(config)
+    meter = Meter(_prices(watched), bill, ledger)
     source = StoreSource(
         store,
         cluster,
@@ -156,7 +162,7 @@ def _wire(
         kind=watched.kind or None,
         cores=watched.cores,
         instance_type=watched.instance_type or None,
-        money=Meter(load_prices(), bill),
+        money=meter,
     )
     watch = Watch(
         cluster=cluster,
@@ -190,6 +196,8 @@ def _wire(
         diagnosis=diagnosis,
         executor=Executor(admin, state, patience, act_settings(config)),
         bill=bill,
+        meter=meter,
+        ledger=ledger,
         words=Words(catalogue, config.llm, clock, os.environ.get(config.llm.key_env, "none")),
         judging=threading.Lock(),
     )
@@ -223,6 +231,21 @@ def _bill(config: AgentConfig, watched: ClusterConfig, clock: Clock) -> Bill | N
         )
     except BillError as error:
         raise Refused(str(error), "correct the file, or leave --bill out") from error
+
+
+def _ledger(config: AgentConfig) -> Ledger:
+    """What was metered, kept for when the bill comes."""
+    try:
+        return Ledger(config.dir / "meter.sqlite")
+    except LedgerError as error:
+        raise Refused(str(error), "check --dir") from error
+
+
+def _prices(watched: ClusterConfig) -> PriceBook:
+    try:
+        return book_of(watched.prices)
+    except PriceError as error:
+        raise Refused(str(error), "correct `prices` of that [[cluster]]") from error
 
 
 def act_settings(config: AgentConfig) -> ActSettings:

@@ -30,7 +30,11 @@ class Usage:
     cross_zone_bytes_per_s: Mapping[str, float] = field(default_factory=dict)
     """Client resource to bytes that crossed a zone between it and a broker."""
     stored_bytes: Mapping[str, float] = field(default_factory=dict)
-    """Topic or store resource to bytes."""
+    """Topic or store resource to bytes in an object store."""
+    volume_bytes: Mapping[str, float] = field(default_factory=dict)
+    """Topic resource to bytes on brokers' volumes, every replica counted."""
+    replicated_bytes_per_s: Mapping[str, float] = field(default_factory=dict)
+    """Topic resource to bytes that brokers copied to replicas in another zone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,18 @@ class Charge:
     """compute, storage, requests, network, wal."""
     for_resource: str
     usd_per_hour: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What something cost an hour over whole days of the past."""
+
+    component: str
+    resource: str
+    """The meter's resource id, or the cloud's own; empty where a bill names none."""
+    usd_per_hour: float
+    basis: str
+    """meter or bill."""
 
 
 class Money(Protocol):
@@ -50,6 +66,9 @@ class Money(Protocol):
 
     def charges(self, usage: Usage) -> list[Charge]:
         """What the usage costs."""
+
+    def settled(self, since: datetime, until: datetime) -> list[Settled]:
+        """The days of [since, until): both bases over those that are closed, else what was metered."""
 
     def bill(self, since: datetime, until: datetime) -> Columns:
         """Bill rows whose charge period starts in [since, until), under FOCUS 1.2 names; empty without a bill."""

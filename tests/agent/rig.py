@@ -7,6 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from agent.act.executor import Executor
+from agent.billing.ledger import Ledger
+from agent.billing.meter import Meter
+from agent.billing.pricebook import load_prices
 from agent.collect.collector import Collector, Watch
 from agent.diagnose.diagnosis import Diagnosis
 from agent.loop.agent import Agent
@@ -118,6 +121,7 @@ class Rig:
         config = load(str(directory / "rig.toml") if toml else "", {}, flags)
         state = State(config.dir / "state.sqlite")
         store = SampleStore(config.dir, clock=self.clock)
+        ledger = Ledger(config.dir / "meter.sqlite")
         source, pages = ClusterSource(self.cluster), catalogue.load()
         patience = ImpatientClock(self.clock)
         self.agent = Agent(
@@ -136,6 +140,8 @@ class Rig:
                 diagnosis=Diagnosis(pages, source, state, self.clock),
                 executor=Executor(self.cluster, state, patience, replace(act_settings(config), poll_s=0.01)),
                 bill=None,
+                meter=Meter(load_prices(), None, ledger),
+                ledger=ledger,
                 words=Words(pages, config.llm, self.clock),
                 judging=threading.Lock(),
             )
