@@ -7,10 +7,10 @@ SEED ?= 1
 BARS := catch_up commits drain failover metadata moves recovery scale start store_absent
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients interop fuzz kill lose-everything powerloss upgrade chaos plants bars bench screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients interop fuzz kill lose-everything powerloss upgrade chaos plants bars s3-gateway bench screens docs lock clean
 
 help: ## list the targets, a line each
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "streampilot needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 2; }
@@ -69,6 +69,10 @@ plants: $(STAMP) ## plant nine bugs in the broker: the chaos checker must find e
 bars: $(STAMP) ## one promised figure, measured (BAR=moves ARGS=...; without BAR= the list)
 	@test -n "$(BAR)" || { echo "give one: make bars BAR=moves; there are $(BARS)" >&2; exit 2; }
 	@$(BIN)/python -m tests.bars.$(BAR) $(ARGS)
+
+s3-gateway: ## build an S3 server for the bars that moto is too slow for (needs Go)
+	@command -v go >/dev/null || { echo "install Go first: the gateway comes from its module proxy" >&2; exit 2; }
+	@GOBIN=$(CURDIR)/.work/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 bench: $(STAMP) ## speed, side by side (see docs/benchmarks.md)
 	@$(BIN)/python -m tests.bench

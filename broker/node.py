@@ -158,6 +158,7 @@ class Node:
         await self._server.stop()
         await self._peer_server.stop()
         await self._peers.close()
+        await self._marker_peers.close()
         self._http.close()
         for task in self._tasks:
             task.cancel()

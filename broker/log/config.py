@@ -32,6 +32,8 @@ class LogsConfig:
     """How far ahead of a catch-up reader its next blocks are asked for."""
     heartbeat_s: float = 1.0
     session_s: float = 3.0
+    absent_session_s: float = 1.5
+    """For a broker at whose inter-broker address nobody listens any more: its process is gone, its host is not."""
     running_session_s: float = 15.0
     """For a broker of this host whose process is seen to run: it is starved of CPU or disk, not gone, and a failover
     would only add to that. A process that hangs for good is still replaced."""

@@ -3,12 +3,13 @@
 A heartbeat is a counter: only its changing means anything. An observer that could not look for a while (it was stopped,
 or the store was away) has learned nothing about others in that time, so all its windows start again. Silence is judged
 slowly; at most one broker, or 30 %, per session, since many silent at once more likely means that the observer is the
-one with the problem. One that is excused, because its process is seen to run, takes nobody's place in that share.
+one with the problem. One that is excused, because its process is seen to run, takes nobody's place in that share. One
+that is absent, because nobody listens at its address, is silent sooner.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from broker.metadata.rows import Beat
@@ -25,8 +26,10 @@ class _Seen:
 
 
 class Liveness:
-    def __init__(self, session_s: float) -> None:
+    def __init__(self, session_s: float, absent_session_s: float | None = None) -> None:
+        """`absent_session_s` is how long an absent broker's counter must stand still; None: as long as any other's."""
         self._session_s = session_s
+        self._absent_session_s = session_s if absent_session_s is None else min(absent_session_s, session_s)
         self._seen: dict[int, _Seen] = {}
         self._looked_at: float | None = None
         self._judged: list[float] = []
@@ -44,10 +47,21 @@ class Liveness:
         """All windows begin again: this observer could not reach the store, so it knows nothing of others."""
         self._seen.clear()
 
-    def silent(self, alive: Iterable[int], now: float, excused: Callable[[int], bool] = lambda _: False) -> list[int]:
-        """Brokers whose counter stood still for a session and that nothing excuses, as many as may be judged now."""
+    def doubtful(self, alive: Iterable[int], now: float) -> list[int]:
+        """Brokers that would be silent now if they were absent."""
+        return [i for i in alive if i in self._seen and now - self._seen[i].at > self._absent_session_s]
+
+    def silent(
+        self,
+        alive: Iterable[int],
+        now: float,
+        excused: Callable[[int], bool] = lambda _: False,
+        absent: Collection[int] = (),
+    ) -> list[int]:
+        """Brokers whose counter stood still for their session and that nothing excuses, as many as may be judged."""
         ids = [i for i in alive if i in self._seen]
-        silent = [i for i in ids if now - self._seen[i].at > self._session_s and not excused(i)]
+        sessions_s = {i: self._absent_session_s if i in absent else self._session_s for i in ids}
+        silent = [i for i in ids if now - self._seen[i].at > sessions_s[i] and not excused(i)]
         self._judged = [at for at in self._judged if now - at < self._session_s]
         room = max(1, int(len(ids) * SHARE)) - len(self._judged)
         return silent[: max(room, 0)]

@@ -201,6 +201,7 @@ class Logs:
             wals=self._wals,
             say=self._say,
             lost=self._fail,
+            absent=self._neighbours.absent,
         )
         self._beating = self._spawn(self._membership.beat())
         wal.start(self._epoch)

@@ -1,14 +1,15 @@
 """This broker among the others: its heartbeat, its look at theirs, and the controller's duty when it falls to this one
 (law 11).
 
-Two things end another broker: silence for a session, and its WAL's lock found free on this host, which needs no waiting
-because the kernel gives a lock back only when the holder is gone. Either way the words are the controller's,
-conditional on its epoch, and what makes them safe is the fence that the recoverer must obtain (law 4).
+Two things end another broker: silence for a session, a short one where nobody listens at its address any more, and its
+WAL's lock found free on this host, which needs no waiting because the kernel gives a lock back only when the holder is
+gone. Either way the words are the controller's, conditional on its epoch, and what makes them safe is the fence that
+the recoverer must obtain (law 4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,11 +48,12 @@ class Membership:
         wals: Wals,
         say: Say,
         lost: Callable[[Exception], None],
+        absent: Callable[[Collection[Broker]], Awaitable[frozenset[int]]],
     ) -> None:
         self._metadata, self._clock, self._config = metadata, clock, config
         self._id, self._epoch, self._wals = broker_id, epoch, wals
-        self._say, self._lost = say, lost
-        self._liveness = Liveness(config.session_s)
+        self._say, self._lost, self._absent = say, lost, absent
+        self._liveness = Liveness(config.session_s, config.absent_session_s)
         self.controller_epoch: int | None = None
         """None while another broker is the controller."""
         self._orphans_since: float | None = None
@@ -105,7 +107,7 @@ class Membership:
     async def _duties(self, image: Image) -> None:
         if self._id not in image.brokers or image.brokers[self._id].epoch != self._epoch:
             return
-        gone = self._gone(image)
+        gone = self._gone(image, await self._knock(image))
         if image.controller != self._id or self.controller_epoch is None:
             self.controller_epoch = None
             if image.controller not in (NOBODY, self._id) and not self._is_over(image, gone):
@@ -124,7 +126,13 @@ class Membership:
         controller = image.brokers.get(image.controller)
         return controller is None or not controller.alive or controller.id in gone
 
-    def _gone(self, image: Image) -> dict[int, _Gone]:
+    async def _knock(self, image: Image) -> frozenset[int]:
+        """Asks at the doors of those whose hearts are late. Only a refusal counts: it comes from a host that lives."""
+        others = [broker.id for broker in image.alive() if broker.id != self._id]
+        late = self._liveness.doubtful(others, self._clock.monotonic())
+        return await self._absent([image.brokers[broker] for broker in late])
+
+    def _gone(self, image: Image, absent: frozenset[int]) -> dict[int, _Gone]:
         """Live brokers that are over. The controller is judged first: no one else may bury."""
         others = [broker for broker in image.alive() if broker.id != self._id]
         others.sort(key=lambda broker: broker.id != image.controller)
@@ -137,8 +145,9 @@ class Membership:
             patient = self._liveness.silence_s(broker, now) <= self._config.running_session_s
             return patient and self._runs(image.brokers[broker])
 
-        for broker in self._liveness.silent([b.id for b in others if b.id not in gone], now, is_starved):
+        for broker in self._liveness.silent([b.id for b in others if b.id not in gone], now, is_starved, absent):
             how = f"silent for {self._liveness.silence_s(broker, now):.1f} s"
+            how += " and nobody listens there" if broker in absent else ""
             gone[broker] = _Gone(how=how, silent_at=self._liveness.counter(broker))
         return gone
 

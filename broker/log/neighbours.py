@@ -1,5 +1,5 @@
-"""Telling other brokers to look at the metadata now instead of at their next poll. It only makes things faster: who is
-not reached finds out by itself (law 9).
+"""Telling other brokers to look at the metadata now instead of at their next poll, and asking whether they are there at
+all. Both only make things faster: who is not reached finds out by itself (law 9), who is gone falls silent (law 11).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from broker.peers.client import Peers
 OPENED_S = 0.5
 """How long a handover waits for the word that the new owner has the partition open."""
 LOOK_S = 1.0
+KNOCK_S = 0.3
+"""A look at the metadata waits for it, so it is well below what counts as a stalled observer."""
 
 Spawn = Callable[[Coroutine[object, object, None]], object]
 
@@ -38,6 +40,14 @@ class Neighbours:
                     waiting.append(done)
         if waiting:
             await asyncio.wait(waiting, timeout=OPENED_S)
+
+    async def absent(self, brokers: Collection[Broker]) -> frozenset[int]:
+        """Those at whose address nobody listens."""
+        if self._peers is None or not brokers:
+            return frozenset()
+        peers = self._peers
+        answers = await asyncio.gather(*(peers.is_absent(broker, KNOCK_S) for broker in brokers))
+        return frozenset(broker.id for broker, gone in zip(brokers, answers, strict=True) if gone)
 
     async def _look(
         self, peers: Peers, broker: Broker, version: int, uids: Collection[int], done: asyncio.Future[None]

@@ -33,6 +33,20 @@ class Peers:
         body = await self.ask(broker, frames.LOOK, 0, frames.look(version, uids), timeout_s)
         return set(frames.read_look(body)[1])
 
+    async def is_absent(self, broker: Broker, timeout_s: float) -> bool:
+        """Whether its host says that nobody listens there. Where nothing answers it may be the network: False."""
+        if broker.peer_address is None:
+            return False
+        try:
+            async with asyncio.timeout(timeout_s):
+                _, writer = await asyncio.open_connection(*broker.peer_address)
+        except ConnectionRefusedError:
+            return True
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return False
+
     async def ask(self, broker: Broker, key: int, version: int, body: bytes, timeout_s: float) -> Cursor:
         """One request and its answer. PeerUnavailable when that takes longer, connecting included. (RuntimeError is
         uvloop's word for a connection that is closed already.)

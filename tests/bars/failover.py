@@ -26,8 +26,9 @@ from confluent_kafka import ElectionType
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.bars.cluster import Cluster, figure
+from tests.bars.gateway import s3
 from tests.bars.numbered import Writer, Written, read_back
-from tests.chaos.services import BUCKET, S3, Postgres, s3_environment
+from tests.chaos.services import BUCKET, Postgres, s3_environment
 from tests.faults.brokers import DidNotStart
 from tests.faults.kill import led_by, probe
 
@@ -65,7 +66,7 @@ class Ground:
 
     def __init__(self, kind: Kind, directory: Path) -> None:
         self.postgres = Postgres(directory / "postgres") if kind.postgres else None
-        self.s3 = S3() if kind.postgres else None
+        self.s3 = s3() if kind.postgres else None
 
     @property
     def flags(self) -> tuple[str, ...]:

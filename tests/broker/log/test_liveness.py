@@ -66,3 +66,20 @@ def test_at_most_one_is_judged_per_session_when_many_fall_silent() -> None:
     liveness.judged(1, 4.0)
     assert liveness.silent([2, 3], 4.5) == []
     watched(liveness, 8.0, b2=1, b3=1)
+
+
+def test_one_that_is_absent_is_silent_sooner_and_only_if_its_heart_is_late_too() -> None:
+    liveness = Liveness(3.0, 1.5)
+    watched(liveness, 1.5, b1=7, b2=7)
+    assert liveness.doubtful([1, 2], 1.5) == liveness.silent([1, 2], 1.5, absent={1}) == []
+    liveness.observe(beats(b1=7, b2=7), 2.0)
+    assert liveness.doubtful([1, 2], 2.0) == [1, 2]
+    assert liveness.silent([1, 2], 2.0, absent={1}) == [1]
+    liveness.observe(beats(b1=8, b2=7), 2.2)
+    assert liveness.silent([1, 2], 2.2, absent={1}) == []
+
+
+def test_an_absent_one_still_counts_against_the_share() -> None:
+    liveness = Liveness(3.0, 1.5)
+    watched(liveness, 2.0, b1=1, b2=1, b3=1)
+    assert liveness.silent([1, 2, 3], 2.0, absent={2, 3}) == [2]

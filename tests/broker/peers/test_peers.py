@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import struct
 from collections.abc import AsyncIterator
 from types import MappingProxyType
@@ -124,3 +125,14 @@ async def test_a_peer_that_is_gone_costs_an_error_and_one_that_is_back_is_reache
     assert await peers.look(member(address), 1, [5], 5) == {5}
     await peers.close()
     await second.stop()
+
+
+async def test_only_a_refusal_makes_a_peer_absent(address: tuple[str, int]) -> None:
+    peers = Peers(SECRET, 0, os.urandom)
+    assert not await peers.is_absent(member(address), 5)
+    assert not await peers.is_absent(member(None), 5)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as mute:
+        where = mute.getsockname()
+        for _ in range(3):
+            assert not await peers.is_absent(member(where), 0.05), "nobody answers, and nobody refuses"
+    assert await peers.is_absent(member(where), 5)
