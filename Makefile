@@ -48,6 +48,9 @@ fuzz: $(STAMP) ## bad frames and forged batches for every API and version of a r
 interop: $(STAMP) ## streampilot on a real Apache Kafka of three brokers: JMX exporter, SCRAM, TLS, ACLs (from Maven; needs Java)
 	@$(BIN)/python -m tests.interop.run
 
+eos: $(STAMP) ## exactly once: consume, transform, produce while brokers and clients are killed (MINUTES= SEED=)
+	@$(BIN)/python -m tests.eos.run --minutes $(or $(MINUTES),10) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+
 kill: $(STAMP) ## kill -9 of a broker during production, twenty times
 	@$(BIN)/python -m tests.faults.kill
 

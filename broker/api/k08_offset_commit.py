@@ -24,7 +24,7 @@ from broker.wire.encoder import Fields
     key=8,
     name="OffsetCommit",
     versions=(2, 10),
-    failed=lambda request, version, code: _answer(request, version, {}, code),
+    failed=lambda request, version, code: answer_offsets(request, version, {}, code),
     needs=(
         Need(operation=Operation.READ, resource=ResourceType.GROUP),
         Need(operation=Operation.READ, resource=ResourceType.TOPIC),
@@ -33,7 +33,7 @@ from broker.wire.encoder import Fields
 async def offset_commit(context: Context, request: Any, version: int) -> Fields:
     """Refuses partitions that do not exist or say too much; commits the others together."""
     context.access.check(Operation.READ, ResourceType.GROUP, request.group_id)
-    refused, offsets = _sort(context, request, version)
+    refused, offsets = sort_offsets(context, request, version)
     who = CommitRequest(
         group_id=request.group_id,
         member_id=request.member_id,
@@ -43,11 +43,11 @@ async def offset_commit(context: Context, request: Any, version: int) -> Fields:
     try:
         await context.groups.commit(who, offsets)
     except KafkaError as error:
-        return _answer(request, version, refused, error.code)
-    return _answer(request, version, refused, NONE)
+        return answer_offsets(request, version, refused, error.code)
+    return answer_offsets(request, version, refused, NONE)
 
 
-def _sort(
+def sort_offsets(
     context: Context, request: Any, version: int
 ) -> tuple[dict[tuple[object, int], int], dict[tuple[UUID, int], OffsetRow]]:
     """What is refused, with its code, and what is to be committed."""
@@ -99,7 +99,7 @@ def unknown(version: int) -> int:
     return UnknownTopicId.code if version >= 10 else UnknownTopicOrPartition.code
 
 
-def _answer(request: Any, version: int, refused: dict[tuple[object, int], int], code: int) -> Fields:
+def answer_offsets(request: Any, version: int, refused: dict[tuple[object, int], int], code: int) -> Fields:
     topics = []
     for asked in request.topics:
         name = topic_key(asked, version)

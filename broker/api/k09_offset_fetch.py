@@ -1,7 +1,8 @@
 """OffsetFetch (9), versions 1 to 10: what a group has committed; of many groups from 8 on; by topic id from 10 on.
 
 From version 9 on a member of the new protocol may say who it is; with an epoch that is over it is told nothing.
-`require_stable` asks to hide offsets that an open transaction may still change: there are none.
+With `require_stable` (version 7 on) a partition whose offset an open transaction may still change is answered with
+UNSTABLE_OFFSET_COMMIT, and the client asks again.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from uuid import UUID
 from broker.api.context import Context
 from broker.api.k08_offset_commit import sought, unknown
 from broker.api.registry import register
-from broker.errors import NONE, KafkaError
+from broker.errors import NONE, KafkaError, UnstableOffsetCommit
 from broker.metadata.image import Image
 from broker.metadata.rows import OffsetRow
 from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
 _NO_OFFSET = -1
+UNSTABLE = OffsetRow(offset=_NO_OFFSET, leader_epoch=-1, metadata="", committed_at_ms=-1)
+"""Stands for an offset that an open transaction may still change."""
 Offsets = Mapping[tuple[UUID, int], OffsetRow]
 
 
@@ -37,18 +40,20 @@ Offsets = Mapping[tuple[UUID, int], OffsetRow]
 async def offset_fetch(context: Context, request: Any, version: int) -> Fields:
     """Each group by itself: one that has another coordinator does not fail the rest."""
     if version >= 8:
-        return {"groups": [await _group(context, asked, version) for asked in request.groups]}
-    return await _group(context, request, version)
+        return {"groups": [await _group(context, asked, version, request.require_stable) for asked in request.groups]}
+    return await _group(context, request, version, getattr(request, "require_stable", False))
 
 
-async def _group(context: Context, asked: Any, version: int) -> Fields:
+async def _group(context: Context, asked: Any, version: int, stable: bool) -> Fields:
     try:
         context.access.check(Operation.DESCRIBE, ResourceType.GROUP, asked.group_id)
         if version >= 9 and asked.member_id and asked.member_epoch >= 0:
             await context.groups.consumers.check_reader(asked.group_id, asked.member_id, asked.member_epoch)
+        unstable = await context.transactions.unstable(asked.group_id) if stable else ()
         offsets: Offsets = await context.groups.offsets(asked.group_id)
     except KafkaError as error:
         return _group_failed(asked, version, error.code)
+    offsets = {**offsets, **dict.fromkeys(unstable, UNSTABLE)}
     image: Image = context.metadata.image
     everything = asked.topics is None
     topics = _everything(context, image, offsets) if everything else _asked(context, image, asked, offsets, version)
@@ -85,6 +90,9 @@ def _asked(context: Context, image: Image, group: Any, offsets: Offsets, version
 
 
 def _partition(index: int, row: OffsetRow | None) -> Fields:
+    if row is UNSTABLE:
+        code = UnstableOffsetCommit.code
+        return {"partition_index": index, "committed_offset": _NO_OFFSET, "metadata": "", "error_code": code}
     if row is None:
         return {"partition_index": index, "committed_offset": _NO_OFFSET, "metadata": ""}
     return {

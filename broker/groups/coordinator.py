@@ -21,7 +21,7 @@ from broker.groups.state import GroupState
 from broker.metadata import Metadata
 from broker.metadata.database import retriable
 from broker.metadata.image import Partition
-from broker.metadata.rows import OffsetRow
+from broker.metadata.rows import Coordinator, OffsetRow
 
 OffsetKey = tuple[UUID, int]
 """A partition by the identity that outlives its topic's name (law 10)."""
@@ -112,13 +112,26 @@ class GroupCoordinator:
 
     async def commit(self, request: CommitRequest, offsets: Mapping[OffsetKey, OffsetRow]) -> None:
         """Makes offsets durable. A group that nobody joined may be written by anyone who gives no generation."""
+        coordinator = await self.admit(request)
+        if offsets:
+            async with retriable():
+                await self._metadata.commit_offsets(request.group_id, offsets, coordinator=coordinator)
+
+    async def admit(self, request: CommitRequest, *, in_transaction: bool = False) -> Coordinator:
+        """Whether this member may commit now; what its offsets are conditional on. In a transaction, who says nothing
+        of a membership is not asked for one: older producers cannot.
+        """
         if request.generation >= 0 or request.member_id:
             shard, entry = await self._member_entry(request.group_id, request.member_id, classic=False)
         else:
             shard, entry = await self._shards.entry_or_new(request.group_id)
 
+        nameless = in_transaction and request.generation < 0 and not request.member_id and request.instance_id is None
+
         def check(group: AnyGroup, now: float) -> None:
-            if isinstance(group, ConsumerGroup):
+            if nameless:
+                pass
+            elif isinstance(group, ConsumerGroup):
                 group.check_commit(request.member_id, request.instance_id, request.generation)
             else:
                 group.check_commit(request.member_id, request.instance_id, request.generation, now)
@@ -126,9 +139,7 @@ class GroupCoordinator:
                 group.must_store()
 
         await self._shards.glance(shard, entry, check, type(entry.group))
-        if offsets:
-            async with retriable():
-                await self._metadata.commit_offsets(request.group_id, offsets, coordinator=shard.coordinator)
+        return shard.coordinator
 
     async def offsets(self, group_id: str) -> Mapping[OffsetKey, OffsetRow]:
         """Everything the group has committed; nothing for a group that does not exist."""

@@ -82,3 +82,51 @@ async def test_who_takes_an_id_over_aborts_and_fences_who_had_it(broker: Any) ->
         return read(broker.address, "t", 1)
 
     assert await asyncio.to_thread(work) == [b"a"]
+
+
+async def test_offsets_become_the_groups_with_the_commit(broker: Any) -> None:  # noqa: F811
+    def work() -> tuple[int, int, int]:
+        made = producer(broker.address, "one")
+        consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "g", "isolation.level": "read_committed"})
+        made.begin_transaction()
+        send(made, "t", b"a")
+        made.commit_transaction(20)
+        where = [TopicPartition("t", 0, 1)]
+
+        def transact(outcome: str) -> int:
+            made.begin_transaction()
+            made.send_offsets_to_transaction(where, consumer.consumer_group_metadata(), 20)
+            getattr(made, outcome)(20)
+            return int(consumer.committed([TopicPartition("t", 0)], timeout=10)[0].offset)
+
+        aborted, kept = transact("abort_transaction"), transact("commit_transaction")
+        made.begin_transaction()
+        made.send_offsets_to_transaction([TopicPartition("t", 0, 2)], consumer.consumer_group_metadata(), 20)
+        with pytest.raises(KafkaException):
+            consumer.committed([TopicPartition("t", 0)], timeout=1)
+        made.abort_transaction(20)
+        after = int(consumer.committed([TopicPartition("t", 0)], timeout=10)[0].offset)
+        consumer.close()
+        return aborted, kept, after
+
+    assert await asyncio.to_thread(work) == (-1001, 1, 1)
+
+
+async def test_a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced(broker: Any) -> None:  # noqa: F811
+    def work() -> tuple[bool, list[bytes]]:
+        slow = producer(broker.address, "slow", **{"transaction.timeout.ms": 1000})
+        slow.begin_transaction()
+        send(slow, "t", b"lost")
+        slow.flush(10)
+        quick = producer(broker.address, "quick")
+        quick.begin_transaction()
+        send(quick, "t", b"a")
+        quick.commit_transaction(20)
+        seen = read(broker.address, "t", 1)
+        try:
+            slow.commit_transaction(20)
+        except KafkaException:
+            return True, seen
+        return False, seen
+
+    assert await asyncio.to_thread(work) == (True, [b"a"])
