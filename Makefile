@@ -7,7 +7,7 @@ SEED ?= 1
 BARS := catch_up commits drain failover metadata moves recovery scale start store_absent
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients interop fuzz kill lose-everything powerloss upgrade chaos plants bars s3-gateway bench screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients interop promql fuzz kill lose-everything powerloss upgrade chaos plants bars s3-gateway bench screens docs lock clean
 
 help: ## list the targets, a line each
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ interop: $(STAMP) ## streampilot on a real Apache Kafka of three brokers: JMX ex
 
 eos: $(STAMP) ## exactly once: consume, transform, produce while brokers and clients are killed (MINUTES= SEED=)
 	@$(BIN)/python -m tests.eos.run --minutes $(or $(MINUTES),10) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+
+promql: $(STAMP) ## the PromQL compliance queries, here and in a real Prometheus 2.42 (installs it by apt; SEED=)
+	@command -v prometheus >/dev/null || { echo "installing prometheus, a Debian package" >&2; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends prometheus >/dev/null; }
+	@$(BIN)/python -m tests.promql.differential --seed $(SEED) $(ARGS)
 
 kill: $(STAMP) ## kill -9 of a broker during production, twenty times
 	@$(BIN)/python -m tests.faults.kill

@@ -16,6 +16,8 @@ from typing import Any
 from agent.loop.bill_config import BillConfig, bill_config
 from agent.loop.refused import Refused
 from agent.loop.units import bytes_of, seconds_of
+from agent.promql.query import EDGES
+from agent.promql.query import Settings as PromqlSettings
 
 PREFIX = "STREAMPILOT_"
 DEFAULT_LISTEN = "127.0.0.1:8099"
@@ -52,6 +54,7 @@ KEYS: dict[str, frozenset[str]] = {
             "prices",
         ]
     ),
+    "promql": frozenset({"range_edge", "max_samples", "timeout"}),
     "rules": frozenset({"paths", "disabled", "override"}),
     "mute": frozenset({"resource", "rule", "owner", "reason", "from", "until"}),
     "maintenance": frozenset({"resource", "rule", "owner", "reason", "from", "until"}),
@@ -141,6 +144,8 @@ class AgentConfig:
     caps: Mapping[str, Any]
     second_person: bool
     llm: LlmConfig
+    promql: PromqlSettings
+    """How the Prometheus API answers."""
     source: str = field(default="defaults")
     """The file it came from, for people."""
 
@@ -309,6 +314,7 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
             key_env=str(llm.get("key_env", "OPENAI_API_KEY")),
             redact=bool(llm.get("redact", True)),
         ),
+        promql=_promql(tables.get("promql", {})),
         source=source,
     )
 
@@ -316,6 +322,19 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
 def default_timeout_s(interval_s: float) -> float:
     """Below the interval, so that a target that hangs is a gap within two intervals."""
     return min(MOST_TIMEOUT_S, max(0.5, 0.8 * interval_s))
+
+
+def _promql(table: Mapping[str, Any]) -> PromqlSettings:
+    usual = PromqlSettings()
+    edge = str(table.get("range_edge", usual.range_edge))
+    if edge not in EDGES:
+        raise Refused(f"promql.range_edge = {edge!r} is no edge", f"it is one of {', '.join(EDGES)}")
+    most, timeout_s = int(table.get("max_samples", usual.most_samples)), usual.timeout_s
+    if table.get("timeout") is not None:
+        timeout_s = seconds_of(table["timeout"], "promql.timeout")
+    if most < 1 or timeout_s <= 0:
+        raise Refused(f"promql.max_samples {most} or timeout {timeout_s:g}s is too small", "both are above 0")
+    return PromqlSettings(range_edge=EDGES[edge], most_samples=most, timeout_s=timeout_s)
 
 
 def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:

@@ -15,14 +15,14 @@ from starlette.exceptions import HTTPException
 
 from agent.loop.agent import Agent
 from agent.loop.refused import Refused
-from agent.serve import events, reads, writes
+from agent.serve import events, prometheus, reads, writes
 from agent.serve.access import Door
 from agent.serve.metrics import AgentMetrics
 from agent.store.errors import StateError, StoreError
 
 MOST_BODY_BYTES = 64 * 1024
 _UNGUARDED = frozenset({"/healthz", "/readyz"})
-_QUESTIONS = frozenset({"/api/ask"})
+_QUESTIONS = frozenset({"/api/ask"}) | prometheus.FORMS
 """POSTs that change nothing."""
 
 
@@ -33,6 +33,7 @@ def make_app(agent: Agent, door: Door) -> FastAPI:
     app.include_router(reads.router(agent))
     app.include_router(writes.router(agent))
     app.include_router(events.router(agent))
+    app.include_router(prometheus.router(agent))
 
     @app.get("/metrics", include_in_schema=False)
     def read_metrics() -> Response:

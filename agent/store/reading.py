@@ -113,6 +113,11 @@ class SeriesReader:
         )
         return Points(series=np.asarray(rows["series"]), at_ms=rows["us"] // 1000, values=_values(rows["value"]))
 
+    def count(self, ids: NDArray[np.int32], since_ms: int, until_ms: int) -> int:
+        """How many samples `points` would give: cheap, and asked before a read that may be too large to hold."""
+        sql = "SELECT count(*) AS samples FROM {relation} x {chosen} WHERE {between}"
+        return int(self._read("samples", sql, ids, since_ms, until_ms)["samples"][0])
+
     def rollups(self, ids: NDArray[np.int32], since_ms: int, until_ms: int) -> Buckets:
         """The buckets of these series that start in [since, until]: coarse and cheap, and kept longer than samples."""
         rows = self._store.rollups(ids, _time(since_ms), _time(until_ms))

@@ -1,0 +1,73 @@
+"""What there is to ask about: series, label names, label values, and what a metric's name says of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import promql_parser as tree
+
+from agent.promql.answer import rows_of
+from agent.promql.errors import BadQuery
+from agent.promql.labels import NAME
+from agent.promql.parse import matchers_of, parse
+from agent.promql.query import Settings
+from agent.promql.source import Matcher, Selection, Source
+
+_ALL = (Matcher(name=NAME, op="!=", value=""),)
+
+
+def series(source: Source, selectors: Sequence[str], settings: Settings) -> list[dict[str, str]]:
+    """The labels of every series that fits any of the selectors."""
+    if not selectors:
+        raise BadQuery('no match[] parameter provided: give at least one, such as match[]={__name__=~".+"}')
+    found = {tuple(row.items()): row for each in selected(source, selectors, settings) for row in rows_of(each.labels)}
+    return [found[key] for key in sorted(found)]
+
+
+def label_names(source: Source, selectors: Sequence[str], settings: Settings) -> list[str]:
+    """Every label that a fitting series has."""
+    found = set()
+    for each in selected(source, selectors, settings):
+        found |= {name for name, column in each.labels.columns.items() if column.codes.any()}
+    return sorted(found)
+
+
+def label_values(source: Source, name: str, selectors: Sequence[str], settings: Settings) -> list[str]:
+    """Every value that a label has among the fitting series."""
+    found: set[str] = set()
+    for each in selected(source, selectors, settings):
+        column = each.labels.columns.get(name)
+        if column is not None:
+            found |= {column.values[code] for code in set(column.codes.tolist())}
+    return sorted(found - {""})
+
+
+def metadata(source: Source, metric: str, limit: int, settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """By metric: its kind, as far as its name tells; neither help nor unit is stored."""
+    names = set(label_values(source, NAME, (), settings))
+    kinds: dict[str, str] = {}
+    for name in sorted(names):
+        base = name.removesuffix("_bucket")
+        if base != name:
+            kinds[base] = "histogram"
+        elif any(name.endswith(end) and f"{name.removesuffix(end)}_bucket" in names for end in ("_sum", "_count")):
+            continue
+        else:
+            kinds[name] = "counter" if name.endswith("_total") else "unknown"
+    wanted = [name for name in sorted(kinds) if not metric or name == metric]
+    return {name: [{"type": kinds[name], "help": "", "unit": ""}] for name in wanted[: limit if limit >= 0 else None]}
+
+
+def selected(source: Source, selectors: Sequence[str], settings: Settings) -> list[Selection]:
+    """What each selector finds; all series where there is none."""
+    if not selectors:
+        return [source.select(_ALL)]
+    return [source.select(_matchers(text, settings)) for text in selectors]
+
+
+def _matchers(text: str, settings: Settings) -> list[Matcher]:
+    node = parse(text, settings)
+    if not isinstance(node, tree.VectorSelector) or node.offset is not None or node.at is not None:
+        raise BadQuery(f'invalid parameter "match[]": {text!r} is no series selector')
+    return matchers_of(node)

@@ -1,0 +1,55 @@
+"""Where the engine reads: the seam between PromQL and whatever holds the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.promql.labels import LabelTable
+
+Op = Literal["=", "!=", "=~", "!~"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matcher:
+    """One condition on a label; regular expressions are RE2 and match the whole text."""
+
+    name: str
+    op: Op
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Selection:
+    """The series that match, in no order: their numbers in the source and their labels."""
+
+    ids: NDArray[np.int32]
+    labels: LabelTable
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Samples:
+    """Samples sorted by (series, time)."""
+
+    row: NDArray[np.int32]
+    """Index into the ids that were asked for."""
+    times: NDArray[np.int64]
+    """Milliseconds since 1970."""
+    values: NDArray[np.float64]
+    """NaN is a value."""
+    stale: NDArray[np.bool_]
+    """Where the sample says that the series ended (its value is of no use)."""
+
+
+class Source(Protocol):
+    """What answers the engine's reads."""
+
+    def select(self, matchers: Sequence[Matcher]) -> Selection:
+        """All series that match, whenever they had samples."""
+
+    def read(self, ids: NDArray[np.int32], since_ms: int, until_ms: int, most: int) -> Samples:
+        """Samples with since <= time <= until; TooMuch beyond `most`."""

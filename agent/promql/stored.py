@@ -1,0 +1,94 @@
+"""The agent's own store as a source: what a selector found is kept as a table of labels until the store has new series.
+
+Ten thousand series' labels take longer to lay out than their samples take to read, and a dashboard asks for the same
+selectors every few seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.promql.errors import TooMuch
+from agent.promql.labels import LabelTable
+from agent.promql.source import Matcher, Samples, Selection
+from agent.store import reading
+from agent.store.samples import SampleStore
+
+_MOST_KEPT = 128
+_FAR_MS = 4_102_444_800_000
+"""The year 2100: whenever a series was first seen, it was before."""
+_DENSEST_PER_S = 1.0
+"""Reads that would stay within bounds even at this rate are not counted first."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Kept:
+    generation: int
+    series: int
+    selection: Selection
+
+
+class StoredSource:
+    """Reads one store. Thread-safe."""
+
+    def __init__(self, store: SampleStore) -> None:
+        self._store = store
+        self._reader = reading.SeriesReader(store)
+        self._kept: OrderedDict[tuple[Matcher, ...], _Kept] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def select(self, matchers: Sequence[Matcher]) -> Selection:
+        """All series that match, whenever they had samples."""
+        key = tuple(matchers)
+        generation, series = self._store.generation, self._store.series_count
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None and (kept.generation, kept.series) == (generation, series):
+                self._kept.move_to_end(key)
+                return kept.selection
+        found = self._reader.series(
+            [reading.Matcher(label=each.name, op=each.op, value=each.value) for each in matchers], 0, _FAR_MS
+        )
+        if kept is not None and kept.generation == generation and np.array_equal(kept.selection.ids, found.ids):
+            selection = kept.selection
+        else:
+            selection = Selection(ids=found.ids, labels=LabelTable.of(found.labels))
+        with self._lock:
+            self._kept[key] = _Kept(generation=generation, series=series, selection=selection)
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return selection
+
+    def read(self, ids: NDArray[np.int32], since_ms: int, until_ms: int, most: int) -> Samples:
+        """Samples with since <= time <= until; TooMuch beyond `most`."""
+        if not len(ids):
+            return _none()
+        if len(ids) * (until_ms - since_ms) / 1000 * _DENSEST_PER_S > most:
+            count = self._reader.count(ids, since_ms, until_ms)
+            if count > most:
+                raise TooMuch(
+                    f"query processing would load too many samples into memory in query execution: {count} of "
+                    f"{len(ids)} series, and {most} may be; narrow the selectors or shorten the range"
+                )
+        points = self._reader.points(ids, since_ms, until_ms)
+        return Samples(
+            row=np.searchsorted(ids, points.series).astype(np.int32),
+            times=points.at_ms,
+            values=points.values,
+            stale=reading.is_stale(points.values),
+        )
+
+
+def _none() -> Samples:
+    return Samples(
+        row=np.empty(0, dtype=np.int32),
+        times=np.empty(0, dtype=np.int64),
+        values=np.empty(0),
+        stale=np.empty(0, dtype=np.bool_),
+    )
