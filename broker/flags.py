@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from broker.bill.prices import load_prices
 from broker.configs import of_broker
@@ -19,6 +19,7 @@ from broker.groups.settings import GroupSettings
 from broker.metadata.image import PEER_LISTENER
 from broker.metadata.urls import KINDS, shown
 from broker.security.authorizer import AuthorizerSettings
+from broker.security.doors import DoorSettings
 from broker.telemetry.zones import Networks, parse_zones
 from broker.wal.base import WalError
 from broker.wal.kinds import BESIDE_OBJECTS
@@ -29,6 +30,7 @@ _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?$")
 _UNITS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _LEAST_WAL_BYTES = 16 * 2**20
 _LEAST_CACHE_BYTES = 2**20
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,8 @@ class Config:
     """`--config key=value`, Kafka's names."""
     groups: GroupSettings
     authorizer: AuthorizerSettings
+    doors: DoorSettings
+    first_users: Path | None
     upload_interval_s: float
     wal_pace_s: float
     snapshot_interval_s: float
@@ -127,8 +131,18 @@ def _flags() -> argparse.ArgumentParser:
         help="write-ahead log: file:///dir[?fence=verify], objects:// or s3://bucket/prefix (default DIR/wal/ID)",
     )
     add("--metadata", help="metadata store: sqlite:///file or postgresql://user@host/db (default DIR/metadata.db)")
-    add("--listeners", default="PLAINTEXT://127.0.0.1:9092", help="NAME://HOST:PORT, comma-separated; port 0: any")
+    add(
+        "--listeners",
+        default="PLAINTEXT://127.0.0.1:9092",
+        help="NAME://HOST:PORT, comma-separated; NAME: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; port 0: any",
+    )
     add("--advertised-listeners", default="", help="what clients are told, where it differs")
+    add(
+        "--scram-credentials",
+        type=Path,
+        metavar="FILE",
+        help="the first users, a line each: SCRAM-SHA-512=[name=admin,password=...]; who has one keeps it",
+    )
     add("--http", default="127.0.0.1:0", help="HOST:PORT of /metrics, /healthz, /readyz and /admin/v1")
     add("--admin-token-file", type=Path, help="a file with the token for /admin/v1; needed away from loopback")
     add(
@@ -217,7 +231,9 @@ def _config(given: argparse.Namespace) -> Config:
         zones=_zones(given.zones),
         configs=configs,
         groups=GroupSettings.of(configs),
-        authorizer=_authorizer(configs),
+        authorizer=_guarding(lambda: AuthorizerSettings.of(configs)),
+        doors=_guarding(lambda: DoorSettings.of(configs, [listener.name for listener in listeners])),
+        first_users=given.scram_credentials,
         upload_interval_s=given.upload_interval,
         wal_pace_s=given.wal_pace,
         snapshot_interval_s=given.snapshot_interval,
@@ -297,9 +313,9 @@ def _wal_url(text: str | None, default: str) -> str:
     return _url("--wal", text, ("file", "s3", "objects"), default)
 
 
-def _authorizer(configs: Mapping[str, str]) -> AuthorizerSettings:
+def _guarding(make: Callable[[], Settings]) -> Settings:
     try:
-        return AuthorizerSettings.of(configs)
+        return make()
     except InvalidConfig as error:
         raise ValueError(f"--config {error.message}") from error
 

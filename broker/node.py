@@ -45,6 +45,7 @@ from broker.peers import frames
 from broker.peers.client import Peers
 from broker.peers.server import PeerServer, looking
 from broker.security.authorizer import Authorizer
+from broker.security.opening import open_doors
 from broker.server import Server
 from broker.starting import CannotStart, open_port, printable
 from broker.telemetry.counters import Counters
@@ -111,6 +112,14 @@ class Node:
         )
         self._metadata = await self._open_metadata()
         await self._meet_peers()
+        self._doors = await open_doors(
+            config.doors,
+            self._metadata,
+            users=config.first_users,
+            secret=self._secret,
+            entropy=os.urandom,
+            clock=self._clock,
+        )
         self._authorizer = Authorizer(config.authorizer, lambda: self._metadata.image.acls)
         self._logs = self._make_logs(self._store)
         self._groups = GroupCoordinator(
@@ -170,7 +179,7 @@ class Node:
     async def _meet_peers(self) -> None:
         """The other brokers: how this one asks them, and what it answers."""
         fresh = os.urandom(SECRET_BYTES)
-        secret = await self._metadata.write(lambda tx: peers_secret(tx, fresh))
+        self._secret = secret = await self._metadata.write(lambda tx: peers_secret(tx, fresh))
         self._peers = Peers(secret, self.config.id, os.urandom)
         handlers = {(frames.LOOK, 0): looking(lambda version, uids: self._logs.look(version, uids))}
         handlers[frames.WRITE_MARKERS, 0] = lambda cursor: Marking(self._logs, self._clock).serve(cursor)
@@ -245,6 +254,7 @@ class Node:
             broker_id=self.config.id,
             zone=self.config.zone,
             configs=self.config.static_configs(),
+            max_unknown_frame_bytes=self.config.doors.max_receive_bytes,
         )
         self._fetch_sessions = FetchSessions(
             clock=self._clock,
@@ -255,7 +265,8 @@ class Node:
         self._logs.stats.on_hold = self._server.hold_producers
         for listener in self.config.listeners:
             with open_port("--listeners", listener.host, listener.port):
-                bound = await self._server.listen(listener.name, listener.host, listener.port)
+                tls = self._doors.tls(listener.name)
+                bound = await self._server.listen(listener.name, listener.host, listener.port, tls)
             self._listeners[listener.name] = self._advertised(listener, bound[1])
         host, port = self.config.peer_listener
         with open_port("--inter-broker-listener", host, port):
@@ -287,6 +298,7 @@ class Node:
         return told.host, told.port or port
 
     def _context(self, settings: Settings, connection: ConnectionInfo) -> Context:
+        connection.login = self._doors.login(connection.listener)
         return Context(
             logs=self._logs,
             metadata=self._metadata,

@@ -8,7 +8,8 @@ from typing import Any
 
 from broker.api.context import Context
 from broker.api.topics import check_name, configs_of, find_topic
-from broker.configs import ConfigKey, of_broker, of_topic
+from broker.config_keys import ConfigKey
+from broker.configs import of_broker, of_topic
 from broker.errors import InvalidConfig, InvalidRequest
 from broker.metadata.image import Image
 from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType

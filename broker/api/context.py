@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from broker.api.fetch_sessions import FetchSessions
 from broker.clock import Clock
 from broker.security.access import ANONYMOUS, OPEN, Access
+from broker.security.login import Login
 from broker.telemetry.pushed import ClientTelemetry
 from broker.turns import Turns
 
@@ -44,6 +45,8 @@ class ConnectionInfo:
     """The client's address, without port."""
     principal: str = ANONYMOUS
     """Who it is, as ACLs name it."""
+    login: Login | None = None
+    """How it says so, where the listener asks."""
     client_id: str = ""
     software_name: str = "unknown"
     software_version: str = "unknown"
@@ -63,6 +66,8 @@ class Settings:
     """`--config key=value`: broker configs by Kafka's names (broker.configs)."""
     max_frame_bytes: int = 100 * 1024 * 1024
     """Kafka's socket.request.max.bytes."""
+    max_unknown_frame_bytes: int = 65536
+    """The same, of a client that has yet to say who it is: sasl.server.max.receive.size."""
     idle_seconds: float = 600.0
     """Kafka's connections.max.idle.ms."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from broker.api.alter import NEEDS, Change, Target, apply, check_once, checked, find_target, result
 from broker.api.context import Context
 from broker.api.registry import register
-from broker.configs import Kind
+from broker.config_keys import Kind
 from broker.errors import NONE, InvalidConfig, InvalidRequest, KafkaError
 from broker.wire.encoder import Fields
 

@@ -10,6 +10,7 @@ from broker.metadata.image import (
     Image,
     Partition,
     Recovery,
+    ScramCredential,
     Topic,
 )
 from broker.metadata.rows import Coordinator, GroupRow, OffsetRow, Registration
@@ -30,5 +31,6 @@ __all__ = [
     "Partition",
     "Recovery",
     "Registration",
+    "ScramCredential",
     "Topic",
 ]

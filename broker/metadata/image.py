@@ -110,6 +110,16 @@ class Acl:
     """2: deny; 3: allow."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScramCredential:
+    """What is kept of a password: enough to recognize who knows it. No `repr` shows it."""
+
+    salt: bytes = field(repr=False)
+    iterations: int
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Image:
     version: int
@@ -123,6 +133,8 @@ class Image:
     recoveries: Mapping[int, Recovery] = field(default_factory=lambda: MappingProxyType({}))
     acls: tuple[Acl, ...] = ()
     """The very same object while no ACL has changed: what was decided by them stays good."""
+    scram: Mapping[tuple[str, int], ScramCredential] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    """By user and mechanism (1: SCRAM-SHA-256, 2: SCRAM-SHA-512)."""
 
     def topic(self, name_or_id: str | UUID) -> Topic | None:
         return self.topics.get(name_or_id) if isinstance(name_or_id, str) else self.by_id.get(name_or_id)

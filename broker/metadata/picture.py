@@ -14,6 +14,7 @@ from broker.metadata.acls import ACLS, load_acls
 from broker.metadata.database import Tx
 from broker.metadata.image import NOBODY, PEER_LISTENER, Broker, Image, Partition, Recovery, Topic
 from broker.metadata.rows import Beat
+from broker.metadata.scram import SCRAM, load_scram
 
 TOPIC, BROKERS, CONFIGS, DUTIES = "topic", "brokers", "configs", "duties"
 """Kinds of change. DUTIES: the controller and the recoveries; a TOPIC change has the topic id's hex as its key."""
@@ -50,6 +51,7 @@ def _all(tx: Tx, version: int) -> Image:
         broker_configs=_broker_configs(configs),
         recoveries=_recoveries(tx),
         acls=load_acls(tx),
+        scram=load_scram(tx),
     )
 
 
@@ -76,6 +78,7 @@ def _patched(tx: Tx, old: Image, version: int, changes: set[tuple[str, str]]) ->
         broker_configs=_broker_configs(configs) if CONFIGS in kinds else old.broker_configs,
         recoveries=_recoveries(tx),
         acls=load_acls(tx) if ACLS in kinds else old.acls,
+        scram=load_scram(tx) if SCRAM in kinds else old.scram,
     )
 
 

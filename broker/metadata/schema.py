@@ -11,6 +11,7 @@ leases               duties of compaction: who works on what until when (law 4: 
 rewrites             partitions whose ranges were replaced, numbered upwards, so that owners look again
 cleaned              cleanup.policy=compact: below it no key has an older record
 acls                 who may do what (security/); each row is a whole rule
+scram                what is kept of users' passwords; in no snapshot
 secrets              what brokers prove to each other that they know; never shown to anybody else
 transactions         one row per transactional id, conditional on its partition of `__transaction_state`
 txn_partitions       what the transaction under way, or being ended, has written to
@@ -116,6 +117,11 @@ MIGRATIONS: tuple[str, ...] = (
       committed_at_ms INTEGER NOT NULL, PRIMARY KEY(transactional_id, group_id, topic_id, partition)) WITHOUT ROWID;
     CREATE INDEX txn_offsets_by_group ON txn_offsets(group_id);
     CREATE INDEX txn_offsets_by_topic ON txn_offsets(topic_id);
+    """,
+    """
+    CREATE TABLE scram(
+      name TEXT NOT NULL, mechanism INTEGER NOT NULL, salt BLOB NOT NULL, iterations INTEGER NOT NULL,
+      stored_key BLOB NOT NULL, server_key BLOB NOT NULL, PRIMARY KEY(name, mechanism)) WITHOUT ROWID;
     """,
 )
 

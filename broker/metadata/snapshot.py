@@ -31,8 +31,10 @@ from broker.metadata.schema import MIGRATIONS, migrate
 
 _MAGIC = b"SPMETA1\n"
 _CRC = struct.Struct(">I")
-_LEFT_OUT = frozenset({"changes", "secrets"})
-"""Only of use to readers of this very store; and what a bucket's readers need not know (brokers make a new one)."""
+_LEFT_OUT = frozenset({"changes", "secrets", "scram"})
+"""Only of use to readers of this very store; and what a bucket's readers must not know (brokers make a new secret,
+passwords are set again).
+"""
 LEVEL = 1
 """zlib's fastest: the copy is made beside a working broker."""
 CHUNK_BYTES = 64 * 1024

@@ -38,6 +38,10 @@ class FrameReader:
         self._first_bytes = RECEIVE_BYTES
         """Of the next large frame's storage."""
 
+    def limit(self, max_frame_bytes: int) -> None:
+        """From the next frame on, at most so many bytes."""
+        self._max_bytes = max_frame_bytes
+
     @property
     def declared_bytes(self) -> int:
         """The size of the frame that is under way; 0 between frames."""

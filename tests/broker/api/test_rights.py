@@ -27,8 +27,8 @@ from tests.broker.api.conftest import Broker, Wire
 from tests.broker.api.samples import CLUSTER, GROUP, TOPIC, sample
 
 GUARDED = [api for api in all_apis() if api.needs]
-FOR_EVERYBODY = {18}
-"""ApiVersions: its file says why."""
+FOR_EVERYBODY = {17, 18, 36}
+"""SaslHandshake, ApiVersions and SaslAuthenticate: their files say why."""
 _REFUSALS = {29, 30, 31, 53, 65, 100}
 """The AUTHORIZATION_FAILED codes, and UNKNOWN_TOPIC_ID: the id in question does exist."""
 _HIDDEN = {16: "groups", 35: "results"}

@@ -8,8 +8,8 @@ import weakref
 
 import pytest
 
+from broker.connection import Connection
 from broker.log.log import Log
-from broker.server import Connection
 from tests.broker.api.asking import LONG, batch, create, fetch, produce
 from tests.broker.api.conftest import Broker, Wire
 

@@ -1,0 +1,29 @@
+"""SaslHandshake (17), version 1: picks the mechanism by which a client says who it is.
+
+It needs no right, since it comes before anybody is known. On a listener without SASL it is ILLEGAL_SASL_STATE, as in
+Kafka. Deviation: version 0, whose tokens follow outside of Kafka's frames, is not spoken (clients before Kafka 1.0).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.api.context import Context
+from broker.api.registry import register
+from broker.errors import IllegalSaslState, KafkaError
+from broker.wire.encoder import Fields
+
+KEY = 17
+
+
+@register(key=KEY, name="SaslHandshake", versions=(1, 1), needs=())
+async def sasl_handshake(context: Context, request: Any, version: int) -> Fields:
+    """The mechanisms there are; a client that asked for another one is hung up on."""
+    login = context.connection.login
+    if login is None:
+        return {"error_code": IllegalSaslState.code, "mechanisms": ()}
+    try:
+        login.handshake(request.mechanism)
+    except KafkaError as error:
+        return {"error_code": error.code, "mechanisms": login.mechanisms}
+    return {"mechanisms": login.mechanisms}

@@ -1,0 +1,389 @@
+"""One client's socket: requests in, answers out, for everyone that may be a stranger.
+
+Laws: 1. answers leave in the order of their requests, though requests run at the same time (a Produce waits for the
+disk while the next is already being appended). 2. A client that sends faster than it is served is not read any more;
+nor is anyone while too many bytes are in flight, nor a producer while too much waits for upload. 3. A bad frame closes
+its own connection with one line, and nothing else. 4. What a handler throws is answered and told in one line; the
+connection lives on. 5. Where the listener asks who comes, nothing else is served, and no large frame is read, until the
+client has said so; nor after its session is over, or what it said was wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+from broker.api import k00_produce, k17_sasl_handshake, k18_api_versions, k36_sasl_authenticate
+from broker.api.answers import framed
+from broker.api.context import ConnectionInfo, Context, Settings
+from broker.api.outcome import first_error
+from broker.api.registry import Api, Chunks, HangUp, find
+from broker.clock import Clock
+from broker.crowd import Crowd
+from broker.errors import KafkaError, MalformedFrame, code_of, name_of
+from broker.security.access import ANONYMOUS
+from broker.security.login import Login
+from broker.security.tls import Tls
+from broker.wire.cursor import Cursor
+from broker.wire.frames import FrameReader
+from broker.wire.headers import RequestHeader, read_request_header, response_header
+
+log = logging.getLogger(__name__)
+
+_MAX_IN_FLIGHT = 64
+"""Requests of one connection at the same time; librdkafka sends as many as it likes."""
+_WRITE_HIGH_BYTES = 1024 * 1024
+_FRAME_SECONDS = 30.0
+_SLOWEST_BYTES_PER_S = 16 * 1024
+_MAX_CLIENT_ID = 256
+_UNKNOWN_SECONDS = 30.0
+"""For a client to say who it is."""
+_BEFORE_LOGIN = frozenset((k17_sasl_handshake.KEY, k18_api_versions.KEY, k36_sasl_authenticate.KEY))
+_KEY_AND_VERSION = struct.Struct(">hh")
+"""What every request begins with."""
+
+Connect = Callable[[ConnectionInfo], Context]
+"""Gives a new connection its world."""
+
+
+class _Slot:
+    """One request under way; its place in the queue is its answer's place on the wire."""
+
+    __slots__ = ("chunks", "done", "size_bytes", "task")
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.done = False
+        self.chunks: Chunks | None = None
+        """The answer, frame length and header included; None when none is sent."""
+        self.task: asyncio.Task[None] | None = None
+        """Only when it may be cancelled because its client went."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client's socket."""
+
+    def __init__(
+        self,
+        listener: str,
+        tls: Tls | None,
+        connect: Connect,
+        settings: Settings,
+        clock: Clock,
+        peers: Crowd[Connection],
+    ) -> None:
+        self._listener = listener
+        self._tls = tls
+        self._settings = settings
+        self._login: Login | None = None
+        self._made = clock.monotonic()
+        self._connect = connect
+        self._clock = clock
+        self._peers = peers
+        self._reader = FrameReader(settings.max_frame_bytes, peers.receive)
+        self._slots: deque[_Slot] = deque()
+        self._waiting: deque[memoryview] = deque()
+        """Frames that came in one read with others and are beyond the bound."""
+        self._in_flight_bytes = 0
+        self._reading = True
+        self._writable = True
+        self._later = False
+        self._produces = False
+        self._flushing = False
+        self._loading = False
+        self._last_seen = clock.monotonic()
+        self._frame_since: float | None = None
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._slots)
+
+    # -- the transport's side ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
+        peer = transport.get_extra_info("peername")
+        info = ConnectionInfo(
+            listener=self._listener,
+            peer=str(peer[0]) if peer else "unknown",
+            principal=self._named_by_certificate(transport),
+        )
+        self._context = self._connect(info)
+        self._login = info.login
+        if self._login is not None:
+            self._reader.limit(self._settings.max_unknown_frame_bytes)
+        no_delay(transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
+        self._peers.connections.add(self)
+        self._context.meter.connection(self._listener, 1)
+
+    def _named_by_certificate(self, transport: asyncio.BaseTransport) -> str:
+        session = transport.get_extra_info("ssl_object") if self._tls is not None else None
+        if self._tls is None or session is None:
+            return ANONYMOUS
+        return self._tls.principal(session.getpeercert(binary_form=True)) or ANONYMOUS
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._peers.connections.discard(self)
+        self._context.meter.connection(self._listener, -1)
+        self._waiting.clear()
+        for slot in self._slots:
+            if slot.task is not None:
+                slot.task.cancel()
+        self._slots.clear()
+        self._peers.release(self._in_flight_bytes)
+        self._in_flight_bytes = 0
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._reader.buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._last_seen = self._clock.monotonic()
+        try:
+            frames = self._reader.received(nbytes)
+            self._waiting.extend(frames)
+            self._begin_waiting()
+        except MalformedFrame as fault:
+            self._hang_up(fault)
+            return
+        if not self._reader.declared_bytes:
+            self._frame_since = None
+        elif frames or self._frame_since is None:
+            self._frame_since = self._last_seen
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self.regulate()
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._flush()
+        self.go_on()
+
+    # -- bounds --------------------------------------------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Takes up what waited for room."""
+        try:
+            self._begin_waiting()
+        except MalformedFrame as fault:
+            self._hang_up(fault)
+
+    def _has_room(self) -> bool:
+        if self._produces and self._peers.held:
+            return False
+        return self._writable and len(self._slots) < _MAX_IN_FLIGHT and not self._peers.full
+
+    def regulate(self) -> None:
+        """Reads the socket exactly while there is room for another request."""
+        wanted = self._has_room() and not self._waiting and not self._peers.stopping
+        if wanted == self._reading or self._transport.is_closing():
+            return
+        self._reading = wanted
+        if wanted:
+            if self._frame_since is not None:
+                self._frame_since = self._clock.monotonic()  # the pause was ours, not the client's
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def stop_reading(self) -> None:
+        self._waiting.clear()
+        self.regulate()
+
+    def close_if_idle(self, now: float) -> None:
+        """Hangs up when a frame is slower than `_SLOWEST_BYTES_PER_S`, nothing was asked for `idle_seconds`, or a
+        client does not say who it is.
+        """
+        if self._login is not None and not self._login.authenticated and now - self._made > _UNKNOWN_SECONDS:
+            self._hang_up(MalformedFrame(f"it did not say who it is for {_UNKNOWN_SECONDS:.0f} s"))
+        elif self._frame_since is not None:
+            patience = _FRAME_SECONDS + self._reader.declared_bytes / _SLOWEST_BYTES_PER_S
+            if self._reading and now - self._frame_since > patience:
+                self._hang_up(
+                    MalformedFrame(f"a frame of {self._reader.declared_bytes} bytes took over {patience:.0f} s")
+                )
+        elif not self._slots and now - self._last_seen > self._settings.idle_seconds:
+            self._transport.close()
+
+    def _hang_up(self, fault: MalformedFrame) -> None:
+        if not self._transport.is_closing():
+            info = self._context.connection
+            line = f"hung up on {info.peer} (client id {info.client_id[:64]!r}): {str(fault)[:200]}"
+            self._peers.seldom.say(info.peer, str(fault), line)
+            self._transport.abort()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def _begin_waiting(self) -> None:
+        while self._waiting and self._has_room() and not self._transport.is_closing():
+            if self._context.turns.over():
+                self._go_on_later()
+                break
+            if not self._is_loaded(self._waiting[0]):
+                break
+            self._begin(self._waiting.popleft())
+        self.regulate()
+
+    def _go_on_later(self) -> None:
+        """In the next pass of the loop: others had their requests too."""
+        if not self._later:
+            self._later = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _is_loaded(self, frame: memoryview) -> bool:
+        """Whether the request can be read now; if not, its API is loaded in a thread, and then we go on."""
+        if self._loading:
+            return False
+        api, version = _asked(frame)
+        if api is None or not api.low <= version <= api.high or api.is_loaded(version):
+            return True
+        self._loading = True
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, api.load, version).add_done_callback(self._loaded)
+        return False
+
+    def _loaded(self, done: asyncio.Future[None]) -> None:
+        self._loading = False
+        if done.cancelled() or (error := done.exception()) is None:
+            self._take_turn()
+        else:
+            self._hang_up(MalformedFrame(f"an API that cannot be loaded: {error}"))
+
+    def _take_turn(self) -> None:
+        self._later = False
+        if not self._transport.is_closing():
+            self.go_on()
+
+    def _begin(self, frame: memoryview) -> None:
+        header = read_request_header(frame)
+        api = find(header.key)
+        slot = _Slot(len(frame))
+        if header.client_id is not None and header.client_id != self._context.connection.client_id:
+            self._context.connection.client_id = header.client_id[:_MAX_CLIENT_ID]
+        if api is None:
+            raise MalformedFrame(f"API key {header.key} is not one of ours")
+        if not api.low <= header.version <= api.high:
+            self._refuse_version(api, header, slot)
+            return
+        if self._login is not None and not self._login.serves() and api.key not in _BEFORE_LOGIN:
+            raise MalformedFrame(f"{api.name} of a client that did not say who it is, or whose session is over")
+        self._produces = self._produces or api.key == k00_produce.KEY
+        cursor = Cursor(frame, position=header.size_bytes, flexible=api.flexible_request_header(header.version))
+        cursor.tags()
+        request = api.decode(header.version, frame, cursor.position)
+        self._take(slot)
+        task = asyncio.create_task(self._run(slot, api, header, request))
+        slot.task = task if api.drop_when_gone else None
+
+    def _refuse_version(self, api: Api, header: RequestHeader, slot: _Slot) -> None:
+        """ApiVersions is answered in version 0 with UNSUPPORTED_VERSION (KIP-511); others should have asked it."""
+        if api.key != k18_api_versions.KEY:
+            raise MalformedFrame(f"{api.name} version {header.version}; {api.low} to {api.high} are spoken here")
+        self._take(slot)
+        body = api.encode(0, k18_api_versions.for_unknown_version())
+        self._finish(slot, framed(response_header(header.correlation_id, flexible=False), body))
+
+    async def _run(self, slot: _Slot, api: Api, header: RequestHeader, request: Any) -> None:
+        began = self._clock.monotonic()
+        version = header.version
+        try:
+            answer = await api.handle(self._context, request, version)
+            chunks = None if answer is None else api.encode(version, answer)
+        except HangUp:
+            self._transport.close()
+            answer, chunks = None, None
+        except Exception as fault:
+            answer, chunks = self._failure(api, version, request, fault)
+        error = first_error(answer)
+        seconds = self._clock.monotonic() - began
+        self._context.meter.request(api.name, version, seconds, name_of(error) if error else None)
+        if chunks is not None:
+            chunks = framed(
+                response_header(header.correlation_id, flexible=api.flexible_response_header(version)), chunks
+            )
+        self._finish(slot, chunks)
+
+    def _failure(self, api: Api, version: int, request: Any, fault: Exception) -> tuple[Any, Chunks | None]:
+        if not isinstance(fault, KafkaError):
+            log.error("%s version %d failed: %s: %.200s", api.name, version, type(fault).__name__, fault)
+            log.debug("where it failed", exc_info=fault)
+        answer = api.failed(request, version, code_of(fault))
+        try:
+            return answer, api.encode(version, answer)
+        except Exception as second:
+            self._hang_up(MalformedFrame(f"{api.name} version {version} cannot be answered: {second}"))
+            return answer, None
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    def _take(self, slot: _Slot) -> None:
+        self._slots.append(slot)
+        self._in_flight_bytes += slot.size_bytes
+        self._peers.take(slot.size_bytes)
+
+    def _finish(self, slot: _Slot, chunks: Chunks | None) -> None:
+        slot.chunks, slot.done, slot.task = chunks, True, None
+        if len(self._slots) == 1:
+            self._flush()
+            self.go_on()
+        elif not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush_all)
+
+    def _flush_all(self) -> None:
+        """Answers that come in one pass of the loop, as after a group commit, leave in one write: a send costs more
+        than most requests.
+        """
+        self._flushing = False
+        self._flush()
+        self.go_on()
+
+    def _flush(self) -> None:
+        """Sends every answer whose turn it is."""
+        ready: Chunks = []
+        ready_bytes = 0
+        while self._slots and self._slots[0].done and self._writable and not self._transport.is_closing():
+            slot = self._slots.popleft()
+            self._in_flight_bytes -= slot.size_bytes
+            self._peers.release(slot.size_bytes)
+            if slot.chunks is not None:
+                ready += slot.chunks
+                ready_bytes += sum(len(chunk) for chunk in slot.chunks)
+            if ready_bytes >= _WRITE_HIGH_BYTES:
+                self._transport.writelines(ready)
+                ready, ready_bytes = [], 0
+        if ready:
+            self._transport.writelines(ready)
+        if self._login is not None:
+            self._after_login(self._login)
+
+    def _after_login(self, login: Login) -> None:
+        """Trusts a client that is known with whole frames, and has no more to do with one that failed."""
+        if login.failed and not self._slots:
+            self._transport.close()
+        elif login.authenticated:
+            self._reader.limit(self._settings.max_frame_bytes)
+
+
+def _asked(frame: memoryview) -> tuple[Api | None, int]:
+    """The API and the version of a request; None where there is no such API, or not even a whole number."""
+    if len(frame) < _KEY_AND_VERSION.size:
+        return None, -1
+    key, version = _KEY_AND_VERSION.unpack_from(frame)
+    return find(key), version
+
+
+def no_delay(transport: asyncio.BaseTransport) -> None:
+    """Answers are small and awaited: Nagle's algorithm would hold them back."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
