@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
     "", "up", "broker", "restore", "agent", "tui", "demo", "inspect", "findings", "plan", "apply", "rollback", "ask",
-    "cost", "audit", "audit verify", "rules", "rules list", "rules show", "rules test",
+    "announce", "cost", "audit", "audit verify", "rules", "rules list", "rules show", "rules test",
 )  # fmt: skip
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|home)/\w+")
 REGISTRY_ADDRESS = re.compile(r"https?://")

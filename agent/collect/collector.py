@@ -11,6 +11,7 @@ Laws:
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from agent.model.clock import Clock
 from agent.store.batch import Batch, Columns, objects, texts
 from agent.store.samples import SampleStore
 
+MOST_ANNOUNCED = 1_000
 MOST_AT_ONCE = 32
 """Targets that are scraped side by side."""
 
@@ -108,6 +110,8 @@ class Collector:
         self._http = httpx.Client(timeout=watch.timeout_s, limits=httpx.Limits(max_connections=MOST_AT_ONCE))
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE + 2, thread_name_prefix="collect")
         self._began: dict[str, float] = {}
+        self._announced: list[Event] = []
+        self._announcing = threading.Lock()
 
     def round(self, at: datetime | None = None) -> Round:
         """Looks once at everything and stores it under `at` (now); blocks until the slowest answered or gave up."""
@@ -115,6 +119,11 @@ class Collector:
         looking = self._pool.submit(self._look, self._configs_due())
         scraping = [self._pool.submit(scraper.scrape, self._http, self.watch.timeout_s) for scraper in self.scrapers]
         return self._keep(at, looking.result(), [scrape.result() for scrape in scraping])
+
+    def announce(self, event: Event) -> None:
+        """An event that was told and not seen; the next round stores it. From any thread; the oldest go first."""
+        with self._announcing:
+            self._announced = [*self._announced[-MOST_ANNOUNCED + 1 :], event]
 
     def maintain(self, at: datetime) -> None:
         """Begins to roll closed hours off and to forget old ones, unless that still goes on; for once a minute."""
@@ -149,7 +158,11 @@ class Collector:
         series = np.concatenate([readings[0], *(part.series for part in told)])
         values = np.concatenate([readings[1], *(part.values for part in told)])
         ended = self._ended(series, scrapes)
-        events = self._events(looked) + restarts(cluster, scrapes, self._store, self._began, self._brokers())
+        with self._announcing:
+            announced, self._announced = self._announced, []
+        events = (
+            announced + self._events(looked) + restarts(cluster, scrapes, self._store, self._began, self._brokers())
+        )
         tables = self._structure(at, looked)
         tables["targets"] = self._targets(looked, scrapes)
         tables["events"] = event_columns(cluster, events)

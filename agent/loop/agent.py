@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.loop.actions import Actions
+from agent.loop.announcements import Announcement, announce
 from agent.loop.bills import BillReader
 from agent.loop.events import Bus
 from agent.loop.glance import Glance, Row
 from agent.loop.money import costs
 from agent.loop.overview import Series, overview, total
+from agent.loop.queries import Queries
 from agent.loop.refused import Refused
 from agent.loop.rooms import Rooms
 from agent.loop.rounds import RoundStats
@@ -51,6 +53,7 @@ class Agent:
     def __init__(self, rooms: Rooms) -> None:
         self.rooms = rooms
         self.bus = Bus()
+        self.queries = Queries(rooms)
         self.rounds = RoundStats()
         self.stopping = False
         self._clock = rooms.clock
@@ -254,6 +257,12 @@ class Agent:
                 refusals=self.actions.refusals(),
             )
         return self.rooms.words.ask(question, seen)
+
+    def announce(self, said: Announcement) -> dict[str, Any]:
+        """Keeps what a person says is going on."""
+        told = announce(self.rooms, said, self._clock.now())
+        self.bus.publish("note", self._now(), **{name: told[name] for name in ("resource", "detail")})
+        return told
 
     def mute(self, mute: dict[str, Any]) -> dict[str, Any]:
         """Keeps a mute; it ends by itself."""

@@ -15,14 +15,14 @@ from starlette.exceptions import HTTPException
 
 from agent.loop.agent import Agent
 from agent.loop.refused import Refused
-from agent.serve import events, prometheus, reads, writes
+from agent.serve import events, prometheus, queries, reads, writes
 from agent.serve.access import Door
 from agent.serve.metrics import AgentMetrics
 from agent.store.errors import StateError, StoreError
 
 MOST_BODY_BYTES = 64 * 1024
 _UNGUARDED = frozenset({"/healthz", "/readyz"})
-_QUESTIONS = frozenset({"/api/ask"}) | prometheus.FORMS
+_QUESTIONS = frozenset({"/api/ask", "/api/sql"}) | prometheus.FORMS
 """POSTs that change nothing."""
 
 
@@ -30,6 +30,7 @@ def make_app(agent: Agent, door: Door) -> FastAPI:
     """The application; `agent` is what it serves, `door` who may come in."""
     app = FastAPI(title="streampilot agent", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     metrics = AgentMetrics(agent)
+    app.include_router(queries.router(agent))
     app.include_router(reads.router(agent))
     app.include_router(writes.router(agent))
     app.include_router(events.router(agent))

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from agent.loop.agent import Agent
+from agent.loop.announcements import Announcement
 from agent.model.codec import to_json
 
 
@@ -37,6 +38,15 @@ class Mute(_Body):
     owner: Annotated[str, Field(min_length=1, max_length=100)]
     reason: Annotated[str, Field(min_length=1, max_length=500)]
     until: datetime
+
+
+class Told(_Body):
+    kind: Annotated[str, Field(max_length=40)]
+    """deploy, maintenance, scale, spot_notice or note."""
+    resource: Annotated[str, Field(max_length=600)] = ""
+    detail: Annotated[str, Field(max_length=500)] = ""
+    owner: Annotated[str, Field(min_length=1, max_length=100)]
+    until: AwareDatetime | None = None
 
 
 def router(agent: Agent) -> APIRouter:
@@ -70,5 +80,9 @@ def router(agent: Agent) -> APIRouter:
     )
     def mute(body: Mute) -> dict[str, Any]:
         return agent.mute(body.model_dump(mode="json"))
+
+    @routes.post("/api/events", summary="Announce a deploy, maintenance, scale, spot_notice or note", status_code=201)
+    def told(body: Told) -> dict[str, Any]:
+        return agent.announce(Announcement(**body.model_dump()))
 
     return routes

@@ -23,6 +23,7 @@ import httpx
 from tests.interop import load, trio
 from tests.interop.kafka import ROOT
 
+TOPIC_COMMAND = "org.apache.kafka.tools.TopicCommand"
 PARTITIONS = 5_000
 WITHIN_S = 30.0
 LOOK_S = 60
@@ -165,8 +166,9 @@ def _connects(claim: Claims, cluster: trio.Trio) -> None:
 
 def _describes(claim: Claims, cluster: trio.Trio) -> None:
     for n in range(2):
-        cluster.tool("org.apache.kafka.tools.TopicCommand", "--create", "--topic", f"many-{n}", "--partitions",
+        cluster.tool(TOPIC_COMMAND, "--create", "--topic", f"many-{n}", "--partitions",
                      str(PARTITIONS // 2), "--replication-factor", "1")  # fmt: skip
+    _until(lambda: {(name, "") for name in cluster.tool(TOPIC_COMMAND, "--list").split()}, {"many-0", "many-1"})
     flags = ("--command-config", str(cluster.properties("describer")))
     took, report = inspect(cluster, *flags, listener="SASL", seconds=10)
     seen = sum(topic["partitions"] for topic in report["topics"])
