@@ -35,6 +35,8 @@ from broker.flags import Config, Listener
 from broker.groups.coordinator import GroupCoordinator
 from broker.http import HttpServer, Reply, Route
 from broker.log import Logs, LogsConfig
+from broker.log.near import Near
+from broker.log.near_serving import TailServer
 from broker.metadata import Metadata, Registration
 from broker.metadata.database import MetadataUnavailable
 from broker.metadata.image import PEER_LISTENER
@@ -44,6 +46,7 @@ from broker.objects import ObjectStore, open_store
 from broker.peers import frames
 from broker.peers.client import Peers
 from broker.peers.server import PeerServer, looking
+from broker.peers.tails import MAX_FRAME_BYTES, TAIL
 from broker.security.authorizer import Authorizer
 from broker.security.opening import open_doors
 from broker.server import Server
@@ -166,6 +169,7 @@ class Node:
             self.say(f"not everything was uploaded within {_STOP_S:g} s; the WAL keeps it for the next start")
         await self._server.stop()
         await self._peer_server.stop()
+        await self._near.stop()
         await self._peers.close()
         await self._marker_peers.close()
         self._http.close()
@@ -183,6 +187,9 @@ class Node:
         self._peers = Peers(secret, self.config.id, os.urandom)
         handlers = {(frames.LOOK, 0): looking(lambda version, uids: self._logs.look(version, uids))}
         handlers[frames.WRITE_MARKERS, 0] = lambda cursor: Marking(self._logs, self._clock).serve(cursor)
+        handlers[TAIL, 0] = TailServer(lambda uid: self._logs.find(uid), self._counters.sent_near).serve
+        near_peers = Peers(secret, self.config.id, os.urandom, most_bytes=MAX_FRAME_BYTES)
+        self._near = Near(metadata=self._metadata, clock=self._clock, broker_id=self.config.id, peers=near_peers)
         self._peer_server = PeerServer(secret, handlers, os.urandom)
         self._marker_peers = Peers(secret, self.config.id, os.urandom)
 
@@ -310,6 +317,7 @@ class Node:
             turns=self._turns,
             fetch_sessions=self._fetch_sessions,
             telemetry=self._clients,
+            near=self._near,
             connection=connection,
             access=self._authorizer.access(connection),
         )
@@ -351,7 +359,7 @@ class Node:
         return Reading(
             tier1_requests=sum(count for (operation, _), count in requests.items() if operation in _TIER1),
             tier2_requests=sum(count for (operation, _), count in requests.items() if operation in _TIER2),
-            cross_zone_bytes=sum(self._counters.cross_zone_bytes.values()),
+            cross_zone_bytes=sum(self._counters.cross_zone_bytes.values()) + self._counters.near_bytes,
             stored_bytes=stored,
         )
 

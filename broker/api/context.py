@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
 from broker.api.fetch_sessions import FetchSessions
 from broker.clock import Clock
@@ -52,6 +53,8 @@ class ConnectionInfo:
     software_version: str = "unknown"
     zone: str | None = None
     """The rack of its Fetch requests; None until it told one. The meter knows the other ways to a zone."""
+    sent_near: dict[tuple[UUID, int], float] = field(default_factory=dict)
+    """Partitions that it was sent to another broker for, and when (broker/api/nearer.py)."""
     appending: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the Produce that is appending: the next one of the connection comes after it, even if it takes turns."""
 
@@ -92,6 +95,8 @@ class Context:
     connection: ConnectionInfo
     fetch_sessions: FetchSessions
     """What clients read, between their requests."""
+    near: Any
+    """broker.log.near.Near: tails that other brokers lead."""
     telemetry: ClientTelemetry
     """What clients report of themselves."""
     access: Access = OPEN

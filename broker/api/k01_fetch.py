@@ -4,7 +4,8 @@ A request waits until `min_bytes` are there, any partition has an error, or `max
 the request, by each partition's own limit and by `fetch.max.bytes`; the first batch comes even if larger (KIP-74).
 A read_committed consumer gets what is below the last stable offset, and is told which transactions were aborted.
 Sessions (KIP-227) are in `fetch_sessions.py`.
-Deviation: there is no other replica to read from.
+A consumer that tells its rack, and reads the tail, is sent to a replica of its own zone (KIP-392), which fetches that
+tail from the leader once for all its readers.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from typing import Any
 from uuid import UUID
 
 from broker.api.context import Context
+from broker.api.nearer import nearer
 from broker.api.registry import register
 from broker.api.topics import allowed_topic, broker_number, endpoints_on
 from broker.errors import (
     FencedLeaderEpoch,
     KafkaError,
     LeaderMoved,
+    NotLeaderOrFollower,
     UnknownLeaderEpoch,
 )
-from broker.metadata.image import Image
+from broker.metadata.image import Image, Topic
 from broker.security.access import Need, Operation, ResourceType
 from broker.turns import EVERY
 from broker.wire.fetch import (
@@ -58,6 +61,8 @@ class _Round:
     """Whether the asker sees decided transactions only (read_committed)."""
     topics: list[tuple[str | UUID, tuple[FetchedPartition, ...]]] = field(default_factory=list)
     size_bytes: int = 0
+    rack: str = ""
+    """Where the reader is; empty: it did not say."""
     has_error: bool = False
     growth: list[tuple[Any, int]] = field(default_factory=list)
     """(log, offset): where the next record would come."""
@@ -99,7 +104,7 @@ async def fetch(context: Context, request: FetchRequest, version: int) -> FetchA
 
 async def _look(context: Context, request: FetchRequest, topics: tuple[FetchTopic, ...]) -> _Round:
     limit = min(max(request.max_bytes, 0), broker_number(context, "fetch.max.bytes"))
-    found = _Round(bytes_left=limit, committed=request.isolation_level == 1)
+    found = _Round(bytes_left=limit, committed=request.isolation_level == 1, rack=request.rack)
     for each in topics:
         partitions = []
         for number, asked in enumerate(each.partitions, 1):
@@ -113,8 +118,10 @@ async def _look(context: Context, request: FetchRequest, topics: tuple[FetchTopi
 async def _read(context: Context, key: str | UUID, asked: FetchPartition, found: _Round) -> FetchedPartition:
     try:
         topic = allowed_topic(context, context.metadata.image, key, Operation.READ)
-        log = context.logs.get(topic.name, asked.index)
+        log = _log(context, topic, asked.index, found)
         _check_epoch(asked, log)
+        if found.rack and (near := _nearer(context, topic, log, asked, found)) is not None:
+            return near
         max_bytes = min(max(asked.max_bytes, 0), found.bytes_left)
         part = await log.read(asked.offset, max_bytes, min_one=found.size_bytes == 0, committed=found.committed)
     except KafkaError as error:
@@ -134,6 +141,25 @@ async def _read(context: Context, key: str | UUID, asked: FetchPartition, found:
         records=tuple(part.data),
         aborted=part.aborted,
     )
+
+
+def _log(context: Context, topic: Topic, index: int, found: _Round) -> Any:
+    """The log this broker leads; for a reader of its zone also one that it can read near."""
+    try:
+        return context.logs.get(topic.name, index)
+    except NotLeaderOrFollower:
+        if not found.rack or found.rack != context.config.zone:
+            raise
+        return context.near.log(topic.partitions[index], committed=found.committed)
+
+
+def _nearer(context: Context, topic: Topic, log: Any, asked: FetchPartition, found: _Round) -> FetchedPartition | None:
+    """Where the reader is to go instead, when there is a broker of its own zone."""
+    if found.rack == context.config.zone or (broker := nearer(context, topic, log, found.rack, asked.offset)) is None:
+        return None
+    found.has_error = True  # it is to be told at once
+    marks = {"high_watermark": log.high_watermark, "last_stable": log.last_stable, "log_start": log.log_start}
+    return FetchedPartition(index=asked.index, preferred_replica=broker, **marks)
 
 
 def _check_epoch(asked: FetchPartition, log: Any) -> None:

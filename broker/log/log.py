@@ -65,6 +65,10 @@ class Log:
         """Where read_committed consumers may read to: everything below is decided, and durable."""
         return max(self.producers.transactions.stable(self.high_watermark), self.log_start)
 
+    def is_at_tail(self, offset: int) -> bool:
+        """Whether what comes at `offset` is still in memory, or not here yet."""
+        return self._tail.holds(offset) or offset == self.high_watermark
+
     @property
     def is_settled(self) -> bool:
         """Open, and all that was appended is durable."""

@@ -122,6 +122,10 @@ class Logs:
         """The open log of that partition."""
         return self._open.get(uid)
 
+    def find(self, uid: int) -> Log | None:
+        """The open log of a partition, by its identity."""
+        return self._open.get(uid)
+
     @property
     def _open(self) -> dict[int, Log]:
         return self._ownership.logs if self._ownership is not None else {}

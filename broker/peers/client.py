@@ -24,7 +24,11 @@ class PeerUnavailable(KafkaError):
 class Peers:
     """The other brokers, as this one reaches them."""
 
-    def __init__(self, secret: bytes, broker_id: int, new: Entropy) -> None:
+    def __init__(
+        self, secret: bytes, broker_id: int, new: Entropy, *, most_bytes: int = frames.MAX_FRAME_BYTES
+    ) -> None:
+        """`most_bytes` of one answer."""
+        self._most = most_bytes
         self._secret, self._id, self._new = secret, broker_id, new
         self._lines: dict[tuple[str, int], _Line] = {}
 
@@ -53,7 +57,7 @@ class Peers:
         """
         if broker.peer_address is None:
             raise PeerUnavailable(f"broker {broker.id} has no inter-broker listener")
-        line = self._lines.setdefault(broker.peer_address, _Line(broker.peer_address))
+        line = self._lines.setdefault(broker.peer_address, _Line(broker.peer_address, self._most))
         try:
             async with asyncio.timeout(timeout_s), line.turn:
                 try:
@@ -87,7 +91,8 @@ class Peers:
 class _Line:
     """A connection to one address; requests take turns."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], most_bytes: int) -> None:
+        self._most = most_bytes
         self.turn = asyncio.Lock()
         self._address = address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -106,7 +111,7 @@ class _Line:
         reader, writer = self._streams
         number = next(self._numbers) & 0x7FFFFFFF
         writer.write(frames.request(key, version, number, body))
-        cursor = Cursor(await frames.read_frame(reader))
+        cursor = Cursor(await frames.read_frame(reader, self._most))
         answered, error = cursor.int32(), cursor.int16()
         if answered != number or error:
             raise MalformedFrame(f"answer {answered} with error {error} to request {number} of key {key}")

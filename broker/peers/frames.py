@@ -47,11 +47,11 @@ def answer(correlation: int, error: int, body: bytes) -> bytes:
     return I32.pack(_LEAST_BYTES + len(body)) + I32.pack(correlation) + I16.pack(error) + body
 
 
-async def read_frame(reader: asyncio.StreamReader) -> memoryview:
+async def read_frame(reader: asyncio.StreamReader, most: int = MAX_FRAME_BYTES) -> memoryview:
     """The next frame. MalformedFrame for an impossible size, IncompleteReadError at the end."""
     size = Cursor(memoryview(await reader.readexactly(4))).int32()
-    if not _LEAST_BYTES <= size <= MAX_FRAME_BYTES:
-        raise MalformedFrame(f"a frame of {size} bytes between brokers; {_LEAST_BYTES} to {MAX_FRAME_BYTES} are sent")
+    if not _LEAST_BYTES <= size <= most:
+        raise MalformedFrame(f"a frame of {size} bytes between brokers; {_LEAST_BYTES} to {most} are sent")
     return memoryview(await reader.readexactly(size))
 
 

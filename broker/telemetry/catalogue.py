@@ -85,6 +85,9 @@ _CLIENTS = {
         *("client_id", "direction"),
     ),
     "streampilot_client_requests_total": _counter("Produce and Fetch requests by client.", "client_id", "direction"),
+    "streampilot_near_sent_bytes_total": _counter(
+        "Record bytes sent to brokers of other zones, once for all readers there (KIP-392)."
+    ),
     "streampilot_client_telemetry": _gauge(
         "What clients report of themselves (KIP-714), by the metric's name without org.apache.kafka.; instances of one"
         " client id add up in totals, else the largest is shown.",

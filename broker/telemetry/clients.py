@@ -21,6 +21,7 @@ def write_clients(page: Page, counters: Counters) -> None:
     """What each client moves, and where it is."""
     page.table("streampilot_client_io_bytes_total", counters.client_bytes)
     page.table("streampilot_client_cross_zone_bytes_total", counters.cross_zone_bytes)
+    page.one("streampilot_near_sent_bytes_total", counters.near_bytes)
     page.table("streampilot_client_requests_total", counters.client_requests)
     page.table("streampilot_client_batches_total", counters.client_batches)
     page.table("streampilot_client_batch_bytes_total", counters.client_batch_bytes)

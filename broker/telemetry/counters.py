@@ -58,6 +58,8 @@ class Counters:
         """(client id, direction, zone or "", software)"""
         self.cross_zone_bytes: defaultdict[tuple[str, ...], float] = defaultdict(float)
         """(client id, direction)"""
+        self.near_bytes = 0
+        """To brokers of other zones, for the readers there."""
         self.client_requests: defaultdict[tuple[str, ...], float] = defaultdict(float)
         """(client id, direction)"""
         self.client_batches: defaultdict[tuple[str, ...], float] = defaultdict(float)
@@ -90,6 +92,10 @@ class Counters:
         if durations is None:
             durations = self.durations[name] = Durations(now)
         durations.observe(seconds, now)
+
+    def sent_near(self, size_bytes: int) -> None:
+        """Record bytes went to another zone's broker, once for all its readers."""
+        self.near_bytes += size_bytes
 
     def client_request(self, connection: Client, direction: str) -> None:
         """A client sent a Produce (`produce`) or a Fetch (`fetch`)."""
