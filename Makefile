@@ -7,7 +7,7 @@ SEED ?= 1
 BARS := catch_up commits drain failover metadata moves recovery scale start store_absent unknown_users
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients interop promql fuzz kill lose-everything powerloss upgrade chaos plants bars s3-gateway bench screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients eos interop promql fuzz kill lose-everything powerloss upgrade chaos plants bars s3-gateway bench screens docs lock clean
 
 help: ## list the targets, a line each
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'

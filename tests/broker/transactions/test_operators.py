@@ -81,3 +81,17 @@ async def test_a_hanging_transaction_is_found_and_aborted(broker: Any, wire: Any
     assert await mark(0, 3) == InvalidProducerEpoch.code
     log = broker.node._logs.get("t", 0)
     assert log.last_stable == log.high_watermark == 3
+
+
+async def test_a_decision_that_a_coordinator_left_behind_is_carried_out(broker: Any, wire: Any) -> None:  # noqa: F811
+    await create(wire, "t")
+    await begin(wire)
+    decided = "UPDATE transactions SET state = 'PrepareCommit', marker_id = producer_id, marker_epoch = epoch"
+    await broker.node._metadata.write(lambda tx: tx.run(decided))
+    log = broker.node._logs.get("t", 0)
+    assert log.last_stable == 0
+    done = {"state_filters": ["CompleteCommit"], "producer_id_filters": [], "duration_filter": -1}
+    async with asyncio.timeout(10):
+        while not (await wire.ask(66, 1, **done)).transaction_states:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert log.last_stable == log.high_watermark == 2
