@@ -81,8 +81,8 @@ s3-gateway: ## build an S3 server for the bars that moto is too slow for (needs 
 	@command -v go >/dev/null || { echo "install Go first: the gateway comes from its module proxy" >&2; exit 2; }
 	@GOBIN=$(CURDIR)/.work/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
-bench: $(STAMP) ## speed, side by side (see docs/benchmarks.md)
-	@$(BIN)/python -m tests.bench
+bench: $(STAMP) ## speed beside Tansu and Apache Kafka (ARGS="--rounds 7 --loads raw"; see docs/benchmarks.md)
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 screens: $(STAMP) ## make the screenshots of the README from the live TUI
 	@$(BIN)/python -m tests.screens

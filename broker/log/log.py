@@ -101,7 +101,7 @@ class Log:
             self._answer_at(repeated[1], repeated[0], done)
             return done
         base = self.log_end
-        end = self._store(bytearray(records), found)
+        end = self._store(_owned(records), found)
         if acks == 0:
             done.set_result(self._appended(base))
         else:
@@ -132,7 +132,7 @@ class Log:
             self.producers.void(marker.producer_id)
         return self.wait_for(self.log_end - 1)
 
-    def _store(self, data: bytearray, found: Sequence[Batch]) -> int:
+    def _store(self, data: bytearray | memoryview, found: Sequence[Batch]) -> int:
         """Gives offsets, queues for the WAL, and only then remembers anything; the new log end."""
         offset = base = self.log_end
         for batch in found:
@@ -386,3 +386,12 @@ class Log:
         self._tail.close()
         self._waiters.refuse(why)
         self._stable_waiters.refuse(why)
+
+
+def _owned(records: Bytes) -> bytearray | memoryview:
+    """The records as something to patch and to keep: in the frame they came in where they are most of it, else a copy,
+    since a small batch would keep a large frame in memory that nobody counts.
+    """
+    if isinstance(records, memoryview) and not records.readonly and 2 * len(records) >= memoryview(records.obj).nbytes:
+        return records
+    return bytearray(records)

@@ -60,10 +60,14 @@ class RingWal:
         self.recovered = recovered
         self.on_group: Callable[[float], None] = lambda seconds: None
         self.stats = WalStats(capacity_bytes=ring.capacity, limit_bytes=min(ring.capacity, limit_bytes))
-        self._queue: SimpleQueue[Append | _Trim | None] = SimpleQueue()
+        self._coming: list[Append | _Trim | None] = []
+        """Of this pass of the loop; handed to the thread together, since waking it costs more than a small append."""
+        self._queue: SimpleQueue[list[Append | _Trim | None]] = SimpleQueue()
         """Without a lock of ours: the loop never waits in `append` for the thread to be done with taking (law 14)."""
-        self._kept: list[_Trim | None] = []
-        """The thread's own: what it took from the queue and comes back to when the group is written; at most one."""
+        self._kept: deque[Append | _Trim | None] = deque()
+        """The thread's own: what it took from the queue and comes back to when the group is written; never while it
+        waits.
+        """
         self._thread = threading.Thread(target=self._run, name="wal-writer", daemon=True)
         self._acked_mark = ring.position
         self._counted = deque([(ring.position, ring.position - ring.trimmed)])
@@ -145,18 +149,22 @@ class RingWal:
         group: list[Append] = []
         size = 0
         while size < GROUP_BYTES:
-            try:
-                found = self._kept.pop() if self._kept else self._queue.get(block=not group)
-            except Empty:
-                break
-            if not isinstance(found, Append):
-                if group:
-                    self._kept.append(found)
-                    return group
-                return found
-            group.append(found)
-            size += len(found.entry.records)
+            if not self._kept:
+                try:
+                    self._kept.extend(self._queue.get(block=not group))
+                except Empty:
+                    break
+            if not isinstance(first := self._kept[0], Append):
+                return group or self._end_or_trim()
+            group.append(first)
+            size += len(first.entry.records)
+            self._kept.popleft()
         return group
+
+    def _end_or_trim(self) -> _Trim | None:
+        found = self._kept.popleft()
+        assert not isinstance(found, Append)
+        return found
 
     def _tell(self, what: Callable[..., None], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits for the answer any more
@@ -165,7 +173,13 @@ class RingWal:
     # -- back on the event loop --------------------------------------------------------------------------------------
 
     def _put(self, what: Append | _Trim | None) -> None:
-        self._queue.put(what)
+        self._coming.append(what)
+        if len(self._coming) == 1:
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._queue.put(self._coming)
+        self._coming = []
 
     def _group_done(self, group: Group) -> None:
         self._counted.append((group.mark, sum(one.reserved_bytes for one in group.appends)))

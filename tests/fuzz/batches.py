@@ -21,6 +21,7 @@ class Header:
     epoch: int = -1
     sequence: int = -1
     count: int = 1
+    timestamp_ms: int = 1000
     magic: int = 2
     length: int | None = None
     """None: the true one."""
@@ -47,8 +48,11 @@ def batch(header: Header | None = None, records: bytes | None = None) -> bytes:
     """The bytes of one batch; the checksum is right unless `crc_xor` says otherwise."""
     given = header or Header()
     payload = record() if records is None else records
-    body = _BODY.pack(given.attributes, given.last_delta, 1000, 1000, given.producer, given.epoch, given.sequence,
-                      given.count) + payload  # fmt: skip
+    at = given.timestamp_ms
+    body = _BODY.pack(
+        *(given.attributes, given.last_delta, at, at, given.producer, given.epoch, given.sequence, given.count)
+    )
+    body += payload
     length = len(body) + 9 if given.length is None else given.length
     return struct.pack(">qiibI", 0, length, -1, given.magic, crc32c(body) ^ given.crc_xor) + body
 

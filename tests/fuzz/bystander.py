@@ -12,6 +12,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,9 +46,10 @@ def ask(target: Target, api: tuple[int, int], values: dict[str, Any], correlatio
     return read_answer(*api, answer)
 
 
-def create(target: Target, topic: str, partitions: int) -> None:
+def create(target: Target, topic: str, partitions: int, configs: Sequence[tuple[str, str]] = ()) -> None:
     """A topic, open for records."""
-    asked = {"name": topic, "num_partitions": partitions, "replication_factor": 1}
+    settings = [{"name": name, "value": value} for name, value in configs]
+    asked = {"name": topic, "num_partitions": partitions, "replication_factor": 1, "configs": settings}
     ask(target, _CREATE, {"topics": [asked], "timeout": 5000})
     deadline = time.monotonic() + 10
     part = {"partition_index": 0, "timestamp": -1, "current_leader_epoch": -1}

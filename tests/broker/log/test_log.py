@@ -162,3 +162,16 @@ async def test_who_no_longer_waits_is_no_fault_when_the_log_closes(cluster: Any)
     del late
     gc.collect()
     assert said == []
+
+
+async def test_a_large_batch_stays_in_its_frame_and_a_small_one_keeps_no_large_frame(
+    cluster: Any, make_batch: Any
+) -> None:
+    log = await one_log(cluster)
+    most = bytearray(make_batch(3))
+    await log.append(memoryview(most), acks=-1)
+    await log.append(memoryview(bytearray(make_batch(1)) + bytes(100_000))[: len(make_batch(1))], acks=-1)
+    first, second = (await log.read(0, 1 << 20, min_one=True)).data
+    assert first.obj is most
+    assert isinstance(second, bytearray)
+    assert await read_offsets(log) == [0, 3]

@@ -119,3 +119,11 @@ def test_a_stopped_holder_is_killed_and_a_running_one_is_not(tmp_path: Path) -> 
         assert kill_if_stopped(lock) == process.pid
         assert process.wait(5) == -signal.SIGKILL
     assert is_free(lock)
+
+
+async def test_one_sync_serves_what_one_pass_of_the_loop_appends(wal: DiskWal) -> None:
+    done: list[int] = []
+    for number in range(20):
+        wal.append(entry(number), lambda n=number: done.append(n))
+    await until(lambda: len(done) == 20)
+    assert wal.stats.groups == 1
