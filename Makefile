@@ -89,6 +89,7 @@ screens: $(STAMP) ## make the screenshots of the README from the live TUI
 
 docs: $(STAMP) ## regenerate what is generated in docs/
 	@$(BIN)/python -m tests.docs_in_step --write
+	@$(BIN)/python -m tests.support_matrix
 
 lock: $(STAMP) ## resolve the lock files again
 	@$(BIN)/python -m pip install --quiet uv

@@ -97,8 +97,8 @@ def running(
             log = stack.enter_context((directory / f"{broker}.log").open("wb"))
             processes[broker] = stack.enter_context(ended(subprocess.Popen(command, stdout=log, stderr=log)))
         for broker, process in processes.items():
-            await_port(ports["PLAIN"], process, directory / f"{broker}.log", host=hosts[broker], within_s=120)
-            await_port(ports["METRICS"], process, directory / f"{broker}.log", host=hosts[broker])
+            await_port(ports["PLAIN"], process, directory / f"{broker}.log", host=hosts[broker], within_s=400)
+            await_port(ports["METRICS"], process, directory / f"{broker}.log", host=hosts[broker], within_s=400)
         pids = {broker: process.pid for broker, process in processes.items()}
         yield Trio(directory=directory, hosts=hosts, ports=ports, pids=pids)
 
