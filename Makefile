@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SEED ?= 1
-BARS := catch_up commits drain failover metadata moves recovery scale start store_absent unknown_users
+BARS := catch_up commits drain failover metadata moves promql recovery scale start store_absent unknown_users
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help setup demo demo-seeds test check clients eos interop promql fuzz kill lose-everything powerloss upgrade chaos plants bars s3-gateway bench screens docs lock clean

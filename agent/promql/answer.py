@@ -12,6 +12,7 @@ from agent.promql.query import Grid
 from agent.promql.values import Scalar, Text, Value, Vector, Windows
 
 Answer = dict[str, Any]
+"""`resultType`, `result`, and `warnings` where there are any."""
 
 
 def instant_answer(value: Value, at_ms: int) -> Answer:

@@ -29,7 +29,8 @@ class Engine:
         """The query's value at one time."""
         node = parse(query, self.settings)
         grid = Grid(times=np.array([at_ms], dtype=np.int64), step_ms=1)
-        return instant_answer(self._evaluate(node, grid, timeout_s), at_ms)
+        value, warnings = self._evaluate(node, grid, timeout_s)
+        return instant_answer(value, at_ms) | _said(warnings)
 
     def range(self, query: str, start_ms: int, end_ms: int, step_ms: int, *, timeout_s: float | None = None) -> Answer:
         """The query's value at each step from start to end."""
@@ -43,12 +44,13 @@ class Engine:
                 "Try decreasing the query resolution (?step=XX)"
             )
         node = parse(query, self.settings)
-        value = self._evaluate(node, grid := Grid.of(start_ms, end_ms, step_ms), timeout_s)
+        grid = Grid.of(start_ms, end_ms, step_ms)
+        value, warnings = self._evaluate(node, grid, timeout_s)
         if not isinstance(value, Vector | Scalar):
             raise BadQuery("invalid expression type for range query, must be Scalar or instant Vector")
-        return range_answer(value, grid)
+        return range_answer(value, grid) | _said(warnings)
 
-    def _evaluate(self, node: Any, grid: Grid, timeout_s: float | None) -> Value:
+    def _evaluate(self, node: Any, grid: Grid, timeout_s: float | None) -> tuple[Value, list[str]]:
         seconds = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
         budget = Budget(
             most_samples=self.settings.most_samples,
@@ -60,6 +62,10 @@ class Engine:
         )
         try:
             with np.errstate(all="ignore"):
-                return evaluator.evaluate(node, grid)
+                return evaluator.evaluate(node, grid), evaluator.warnings
         except RecursionError as error:
             raise QueryError("the query is nested too deeply") from error
+
+
+def _said(warnings: list[str]) -> Answer:
+    return {"warnings": list(dict.fromkeys(warnings))} if warnings else {}

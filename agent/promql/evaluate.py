@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import promql_parser as tree
 
-from agent.promql import aggregate
+from agent.promql import aggregate, rolled
 from agent.promql.arithmetic import COMPARISONS, SETS, numbers, with_scalar
 from agent.promql.errors import Unsupported
 from agent.promql.functions import FUNCTIONS, Call, as_vector
@@ -18,7 +18,7 @@ from agent.promql.parse import matchers_of, milliseconds, pinned
 from agent.promql.query import Budget, Grid, Settings
 from agent.promql.select import Reader, series_windows
 from agent.promql.source import Matcher, Source
-from agent.promql.values import Ints, Scalar, Text, Value, Vector, Windows
+from agent.promql.values import Ints, Scalar, Text, Value, Vector, Windows, merged
 
 
 class Evaluator:
@@ -27,6 +27,9 @@ class Evaluator:
     def __init__(self, source: Source, settings: Settings, budget: Budget, *, start_ms: int, end_ms: int) -> None:
         self._settings = settings
         self._budget = budget
+        self.warnings: list[str] = []
+        """What the asker should know of the answer."""
+        self._source = source
         self._start_ms = start_ms
         self._end_ms = end_ms
         self._reader = Reader(source=source, budget=budget, edge=settings.range_edge, lookback_ms=settings.lookback_ms)
@@ -108,6 +111,10 @@ class Evaluator:
         op, modifier = str(node.op), node.modifier
         names = tuple(modifier.labels) if modifier else ()
         without = bool(modifier) and str(modifier.type).endswith("Without")
+        if op == "sum":
+            coarse = self._rolled(node.expr, grid, (names, without))
+            if coarse is not None:
+                return coarse
         vector = self._vector(node.expr, grid)
         if op in aggregate.SIMPLE:
             return aggregate.simple(op, vector, names, without=without)
@@ -132,6 +139,9 @@ class Evaluator:
         function = FUNCTIONS.get(name)
         if function is None:
             raise Unsupported(f"the function {name}() is not supported by this agent")
+        coarse = self._rolled(node, grid, None)
+        if coarse is not None:
+            return merged(coarse)
         call = Call(
             args=[self.evaluate(each, grid) for each in node.args],
             grid=grid,
@@ -139,6 +149,32 @@ class Evaluator:
             check=self._budget.check,
         )
         return function(call)
+
+    def _rolled(self, node: Any, grid: Grid, by: tuple[tuple[str, ...], bool] | None) -> Vector | None:
+        """rate or increase, summed where `by` says how, from rollups where the samples would be too many."""
+        call = rolled.rollable(node)
+        if call is None:
+            return None
+        selector, range_ms = call.args[0].vector_selector, milliseconds(call.args[0].range)
+        selection = self._source.select(matchers_of(selector))
+        labels = selection.labels
+        groups, left = rolled.alone(labels) if by is None else aggregate.grouped(labels, by[0], without=by[1])
+        found = rolled.from_rollups(
+            self._source,
+            self._budget,
+            selection,
+            groups,
+            left,
+            self._ends(selector, grid),
+            range_ms,
+            per_second=call.func.name == "rate",
+        )
+        if found is not None:
+            self.warnings.append(
+                f"{call.func.name}() of {len(selection.ids)} series was computed from five-minute rollups, for its "
+                f"samples are more than the {self._settings.most_samples} that one query may load"
+            )
+        return found
 
     def _timestamp(self, node: Any, grid: Grid) -> Vector:
         """When a selected sample was taken; of anything else, the step."""

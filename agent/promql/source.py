@@ -45,6 +45,21 @@ class Samples:
     """Where the sample says that the series ended (its value is of no use)."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Grown:
+    """What groups of counters grew by in each five minutes, resets corrected; nothing for a bucket without samples."""
+
+    group: NDArray[np.int32]
+    start: NDArray[np.int64]
+    """Milliseconds since 1970; a multiple of `BUCKET_MS`."""
+    increase: NDArray[np.float64]
+    count: NDArray[np.int64]
+    """Samples behind it."""
+
+
+BUCKET_MS = 300_000
+
+
 class Source(Protocol):
     """What answers the engine's reads."""
 
@@ -53,3 +68,6 @@ class Source(Protocol):
 
     def read(self, ids: NDArray[np.int32], since_ms: int, until_ms: int, most: int) -> Samples:
         """Samples with since <= time <= until; TooMuch beyond `most`."""
+
+    def grown(self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int) -> Grown | None:
+        """Rollups that start in [since, until], added up by group; None where none are kept."""

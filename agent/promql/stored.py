@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from agent.promql.errors import TooMuch
 from agent.promql.labels import LabelTable
-from agent.promql.source import Matcher, Samples, Selection
+from agent.promql.source import Grown, Matcher, Samples, Selection
 from agent.store import reading
 from agent.store.samples import SampleStore
 
@@ -83,6 +83,11 @@ class StoredSource:
             values=points.values,
             stale=reading.is_stale(points.values),
         )
+
+    def grown(self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int) -> Grown | None:
+        """Rollups that start in [since, until], added up by group."""
+        found = self._reader.increases(ids, groups, since_ms, until_ms)
+        return Grown(group=found.group, start=found.start_ms, increase=found.increase, count=found.count)
 
 
 def _none() -> Samples:

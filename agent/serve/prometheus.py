@@ -174,7 +174,8 @@ async def _answer(request: Request, work: Callable[[Asked], Any]) -> Response:
         return _refusal(error.status, error.kind, str(error))
     except StoreError as error:
         return _refusal(503, "internal", str(error))
-    return JSONResponse({"status": "success", "data": data})
+    warnings = data.pop("warnings", []) if isinstance(data, dict) and "resultType" in data else []
+    return JSONResponse({"status": "success", "data": data} | ({"warnings": warnings} if warnings else {}))
 
 
 async def _form(request: Request) -> tuple[tuple[str, str], ...]:

@@ -202,15 +202,18 @@ class SampleStore:
 
     def rollups(self, ids: NDArray[np.int32], since: datetime, until: datetime) -> Columns:
         """Five-minute buckets of some series that start in [since, until], by series and time; `us` is their start."""
+        picked = "x.series, epoch_us(x.ts) AS us, low, high, last, count, sum, increase"
+        return self.over_rollups(picked, "ORDER BY x.series, x.ts", since, until, {"id": ids})
+
+    def over_rollups(self, picked: str, rest: str, since: datetime, until: datetime, wanted: Columns) -> Columns:
+        """SELECTs `picked` of the rollups `x` that start in [since, until] and belong to a series in `wanted` (id)."""
         span = {"since": int(instant(since).astype(np.int64)), "until": int(instant(until).astype(np.int64))}
         with self._lock:
             return self.query(
-                "SELECT x.series, epoch_us(x.ts) AS us, low, high, last, count, sum, increase "
-                f"FROM {self._rollup_relation(since, until)} x JOIN wanted ON wanted.id = x.series "
-                "WHERE x.ts BETWEEN make_timestamptz($since::BIGINT) AND make_timestamptz($until::BIGINT) "
-                "ORDER BY x.series, x.ts",
+                f"SELECT {picked} FROM {self._rollup_relation(since, until)} x JOIN wanted ON wanted.id = x.series "
+                f"WHERE x.ts BETWEEN make_timestamptz($since::BIGINT) AND make_timestamptz($until::BIGINT) {rest}",
                 span,
-                wanted={"id": ids},
+                wanted=wanted,
             )
 
     def _rollup_relation(self, since: datetime, until: datetime) -> str:
