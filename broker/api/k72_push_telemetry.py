@@ -1,6 +1,6 @@
 """PushTelemetry (72), version 0: a client's own metrics (KIP-714), which `/metrics` shows with its id and zone.
 
-The payload is OTLP, read under caps: 256 KiB as sent, 2 MiB decompressed, 100 metrics of a client. A push that comes
+The payload is OTLP, read under caps: 256 KiB as sent, 2 MiB decompressed, 300 metrics of a client. A push that comes
 too early is THROTTLING_QUOTA_EXCEEDED, one that cannot be read INVALID_RECORD.
 """
 

@@ -17,7 +17,7 @@ MAX_BYTES = 256 * 1024
 _MAX_DECOMPRESSED_BYTES = 2 * 1024 * 1024
 _MAX_POINTS = 10_000
 _MAX_NAME = 100
-MAX_METRICS = 100
+MAX_METRICS = 300
 """Of one client."""
 CODECS = {0: "none", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 """By the number on the wire."""

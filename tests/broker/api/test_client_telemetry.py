@@ -89,13 +89,13 @@ def test_every_codec_is_read_and_none_without_end(codec: int) -> None:
         4: cramjam.zstd.compress,
     }[codec]
     assert read_push(codec, bytes(pack(otlp(a=[1])))) == {"a": 1}
-    for bad in (bytes(pack(b"\0" * 50_000_000)), b"garbage", bytes(pack(b"\xff" * 20))):
+    for bad in (bytes(pack(b"\0" * 5_000_000)), b"garbage", bytes(pack(b"\xff" * 20))):
         with pytest.raises(InvalidRecord):
             read_push(codec, bad)
 
 
 def test_a_client_has_so_many_metrics_and_no_more() -> None:
-    assert len(read_push(0, otlp(**{f"m{number}": [1] for number in range(500)}))) == MAX_METRICS
+    assert len(read_push(0, otlp(**{f"m{number}": [1] for number in range(MAX_METRICS + 50)}))) == MAX_METRICS
     assert read_push(0, otlp(nan=[float("nan")], none=[])) == {}
 
 
