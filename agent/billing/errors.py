@@ -13,3 +13,7 @@ class PriceError(Exception):
 
 class LedgerError(Exception):
     """The file of what was metered cannot be opened or written."""
+
+
+class WhatIfError(Exception):
+    """A change that cannot be calculated."""

@@ -10,7 +10,7 @@
 
 A cluster without an object store keeps its logs on volumes: their bytes are `storage` at the volume's price.
 
-The functions under the meter are the arithmetic of it, one line each, so that the golden cases test what is charged.
+The products are `arithmetic`'s, so that the golden cases test what is charged.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import date, datetime
 
+from agent.billing.arithmetic import crossing, object_storage, requests, volumes
 from agent.billing.bill import Bill
 from agent.billing.errors import PriceError
 from agent.billing.ledger import Ledger
@@ -26,25 +27,9 @@ from agent.billing.reconcile import compare
 from agent.store.batch import Columns
 from agent.store.usage import Charge, Settled, Usage
 
-GIB = 2**30
 SECONDS_PER_HOUR = 3600
 TIER1 = frozenset({"put", "copy", "post", "list", "multipart"})
 TIER2 = frozenset({"get", "head"})
-
-
-def requests_usd(count: float, price: float) -> float:
-    """`count` requests."""
-    return count * price
-
-
-def storage_usd(stored_bytes: float, price_gb_month: float, months: float = 1.0) -> float:
-    """Bytes kept for `months`."""
-    return stored_bytes / GIB * price_gb_month * months
-
-
-def transfer_usd(moved_bytes: float, price_gb: float) -> float:
-    """Bytes moved once; the price covers both sides."""
-    return moved_bytes / GIB * price_gb
 
 
 class Meter:
@@ -75,17 +60,17 @@ class Meter:
             if broker.instance_type is None:
                 notes.add(f"no instance type is known: {prices.default_instance} of {prices.name} is counted")
             if broker.wal_bytes is not None:
-                sums["wal", broker.resource] += storage_usd(broker.wal_bytes, prices.volume_gb_month, hour)
+                sums["wal", broker.resource] += hour * volumes(broker.wal_bytes, 1, prices.volume_gb_month).usd
         for (resource, operation), rate in usage.requests_per_s.items():
-            sums["requests", resource] += requests_usd(rate * SECONDS_PER_HOUR, self.request_price(operation))
+            sums["requests", resource] += requests(rate, SECONDS_PER_HOUR, self.request_price(operation)).usd
         for resource, rate in usage.cross_zone_bytes_per_s.items():
-            sums["network", resource] += transfer_usd(rate * SECONDS_PER_HOUR, prices.cross_zone_gb)
+            sums["network", resource] += crossing(rate * SECONDS_PER_HOUR, 1, prices.cross_zone_gb).usd
         for resource, rate in usage.replicated_bytes_per_s.items():
-            sums["network", resource] += transfer_usd(rate * SECONDS_PER_HOUR, prices.cross_zone_gb)
+            sums["network", resource] += crossing(rate * SECONDS_PER_HOUR, 1, prices.cross_zone_gb).usd
         for resource, stored in usage.stored_bytes.items():
-            sums["storage", resource] += storage_usd(stored, prices.object_gb_month, hour)
+            sums["storage", resource] += hour * object_storage(stored, prices.object_gb_month).usd
         for resource, stored in usage.volume_bytes.items():
-            sums["storage", resource] += storage_usd(stored, prices.volume_gb_month, hour)
+            sums["storage", resource] += hour * volumes(stored, 1, prices.volume_gb_month).usd
         self.notes = tuple(sorted(notes))
         return [
             Charge(component=component, for_resource=resource, usd_per_hour=amount)

@@ -28,9 +28,9 @@ app = typer.Typer(
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code; what went wrong is one line on stderr."""
-    from agent.cli import announce, ask, cluster, forward, look, pages, plans
+    from agent.cli import announce, ask, cluster, cost, forward, look, pages, plans
 
-    for module in (cluster, forward, look, plans, ask, announce, pages):
+    for module in (cluster, forward, look, plans, ask, cost, announce, pages):
         module.register(app)
     try:
         outcome = app(args=list(arguments), prog_name="streampilot", standalone_mode=False)

@@ -1,23 +1,22 @@
-"""`ask`, `cost`, `audit verify`: questions, money and the record of what was done."""
+"""`ask`, `audit verify`: questions, and the record of what was done."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from agent.cli.complaint import FINDINGS
 from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote, TokenFile
-from agent.cli.show import money, put, put_json, table
+from agent.cli.show import put, put_json
 
 audit = typer.Typer(help="The record of every action.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `ask`, `cost` and `audit`."""
+    """Adds `ask` and `audit`."""
     app.command("ask", help="A question in plain words, answered from the data, with what it rests on.")(_ask)
-    app.command("cost", help="What the cluster costs, by component, topic, client or zone.")(_cost)
     app.add_typer(audit, name="audit")
 
 
@@ -36,32 +35,6 @@ def _ask(
         put(f"[{n}] {citation}")
     for note in answer["notes"]:
         sys.stderr.write(f"{note}\n")
-    return 0
-
-
-def _cost(
-    by: Annotated[str, typer.Option(help="component, topic, client or zone.")] = "component",
-    agent: AgentUrl = DEFAULT_AGENT,
-    as_json: AsJson = False,
-) -> int:
-    found: dict[str, Any] = Remote(agent).get("/api/cost", by=by)
-    if as_json:
-        put_json(found)
-        return 0
-    rows = [
-        (
-            str(row["name"]),
-            money(row["usd_per_hour"]),
-            money(row["usd_per_month"]),
-            str(row["basis"]),
-            str(row["price_date"]),
-        )
-        for row in found["rows"]
-    ]
-    put(table((by, "per hour", "per month", "basis", "prices of"), rows, right="per hour,per month"))
-    put(f"\ntotal {money(found['usd_per_hour'])} an hour, {money(found['usd_per_month'])} a month of 730 h")
-    if found.get("note"):
-        put(str(found["note"]))
     return 0
 
 

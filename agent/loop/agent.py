@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from agent.loop.announcements import Announcement, announce
 from agent.loop.bills import BillReader
 from agent.loop.events import Bus
 from agent.loop.glance import Glance, Row
-from agent.loop.money import costs
+from agent.loop.money import costs, history, seen_by, supposed
 from agent.loop.overview import Series, overview, total
 from agent.loop.queries import Queries
 from agent.loop.refused import Refused
@@ -199,11 +200,17 @@ class Agent:
         with Glance(self.rooms.source, self._clock.now(), window_s) as glance:
             return glance.rows(name)
 
-    def cost(self, by: str) -> dict[str, Any]:
+    def cost(self, by: str, what_if: Sequence[str] = (), since_s: float = 0.0) -> dict[str, Any]:
         """GET /api/cost."""
-        with Glance(self.rooms.source, self._clock.now()) as glance:
-            zones = {str(row["broker"]): str(row["zone"]) for row in glance.rows("broker") if row["zone"]}
-            return costs(glance.rows("cost"), zones, by)
+        now = self._clock.now()
+        with Glance(self.rooms.source, now) as glance:
+            found = costs(glance.rows("cost"), seen_by(glance), by)
+            found["notes"] = list(self.rooms.meter.notes)
+            if what_if:
+                found["what_if"] = supposed(glance, self.rooms.meter.prices, what_if)
+        if since_s:
+            found["history"] = history(self.rooms.ledger, now, since_s)
+        return found
 
     def rules(self) -> list[dict[str, Any]]:
         """GET /api/rules."""

@@ -65,9 +65,13 @@ def _cluster(routes: APIRouter, agent: Agent) -> None:
     def overview() -> dict[str, Any]:
         return agent.overview()
 
-    @routes.get("/api/cost", summary="Cost by component, topic, client or zone")
-    def cost(by: str = "component") -> dict[str, Any]:
-        return agent.cost(by)
+    @routes.get("/api/cost", summary="Cost by component, topic, client, group or zone; what it was, what it would be")
+    def cost(
+        by: str = "component",
+        what_if: list[str] = Query([], max_length=8, description="traffic=3x, flush=250ms, spot, kafka:rf=3"),
+        since_s: float = Query(0.0, ge=0, le=62 * 86400, description="with the metered hours of so many seconds"),
+    ) -> dict[str, Any]:
+        return agent.cost(by, what_if, since_s)
 
     @routes.get("/api/views/{name}", summary="A canonical view, now")
     def view(name: str, window_s: float = Query(60.0, gt=0, le=86400)) -> list[dict[str, Any]]:

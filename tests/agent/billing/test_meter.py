@@ -1,45 +1,17 @@
-"""The golden cases of the design's cost page, to the cent, and the meter that uses the same arithmetic."""
+"""The meter: each use to whom it is spent for, at a dated price; what has no price is said by name."""
 
 from dataclasses import replace
 
 import pytest
 
+from agent.billing.arithmetic import GIB
 from agent.billing.errors import PriceError
-from agent.billing.meter import GIB, Meter, requests_usd, storage_usd, transfer_usd
+from agent.billing.meter import Meter
 from agent.billing.pricebook import PRICES as FOLDER
 from agent.billing.pricebook import book_of, load_prices
 from agent.store.usage import BrokerUsage, Usage
 
-MONTH_S = 2_592_000
-WRITTEN = MONTH_S * GIB
-"""1 GiB/s for 30 days."""
 PRICES = load_prices()
-
-
-@pytest.mark.parametrize(
-    ("usd", "expected"),
-    [
-        (transfer_usd(WRITTEN * (2 / 3 + 2), PRICES.cross_zone_gb), 138_240.00),
-        (storage_usd(3 * 86_400 * 3 * GIB, 0.09), 69_984.00),
-        (storage_usd(259_200 * GIB, PRICES.object_gb_month), 5_961.60),
-        (requests_usd(128 * MONTH_S, PRICES.tier1), 1_658.88),
-        (requests_usd(64 * MONTH_S, PRICES.tier1), 829.44),
-        (transfer_usd(WRITTEN * 2 / 3, PRICES.cross_zone_gb), 34_560.00),
-        (requests_usd(3 * 4 * MONTH_S, PRICES.tier1), 155.52),
-        (requests_usd(3 * 1 * MONTH_S, PRICES.tier1), 38.88),
-        (requests_usd(3 / 5 * MONTH_S, PRICES.tier1), 7.78),
-        (requests_usd(3 / 60 * MONTH_S, PRICES.tier1), 0.65),
-        (6 * 476.544, 2_859.26),
-        (138_240 + 69_984 + 18_447, 226_671.00),
-    ],
-)
-def test_golden_case(usd: float, expected: float) -> None:
-    assert round(usd, 2) == expected
-
-
-@pytest.mark.parametrize(("size", "usd"), [(64 << 10, 0.080), (1 << 20, 0.0051), (4 << 20, 0.0013), (16 << 20, 0.0003)])
-def test_put_cost_of_a_gib_by_object_size(size: int, usd: float) -> None:
-    assert requests_usd(GIB / size, PRICES.tier1) == pytest.approx(usd, rel=0.1)
 
 
 def test_charges_each_use_to_whom_it_is_spent_for() -> None:

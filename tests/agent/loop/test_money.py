@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.billing.allocation import Seen
 from agent.loop.money import costs
 from agent.loop.overview import per_hour
 from agent.loop.refused import Refused
@@ -27,22 +28,25 @@ ROWS = [
 
 def test_the_meter_and_the_bill_are_never_added():
     assert per_hour(ROWS) == 1.75
-    assert costs(ROWS, {}, "component")["usd_per_hour"] == 1.75
+    assert costs(ROWS, Seen(), "component")["usd_per_hour"] == 1.75
 
 
 def test_what_the_allocation_does_not_reach_is_a_line_of_its_own():
-    lines = {line["name"]: line["usd_per_hour"] for line in costs(ROWS, {"0": "zone-a"}, "zone")["rows"]}
+    lines = {
+        line["name"]: line["usd_per_hour"]
+        for line in costs(ROWS, Seen(brokers=[{"broker": "0", "zone": "zone-a"}]), "zone")["rows"]
+    }
     assert lines == {"zone-a": 1.0, "(not allocated)": 0.75}
 
 
 def test_a_month_has_730_hours():
-    assert costs(ROWS, {}, "component")["usd_per_month"] == pytest.approx(1.75 * 730)
+    assert costs(ROWS, Seen(), "component")["usd_per_month"] == pytest.approx(1.75 * 730)
 
 
 def test_an_unknown_way_is_refused_with_the_known_ones():
-    with pytest.raises(Refused, match="component, topic, client, zone"):
-        costs(ROWS, {}, "moon")
+    with pytest.raises(Refused, match="component, topic, client, group, zone"):
+        costs(ROWS, Seen(), "moon")
 
 
 def test_nothing_known_is_not_zero():
-    assert costs([], {}, "component")["usd_per_hour"] is None
+    assert costs([], Seen(), "component")["usd_per_hour"] is None

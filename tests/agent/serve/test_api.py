@@ -134,3 +134,16 @@ async def test_the_metrics_are_the_names_that_are_promised(rig, http):
     assert names == NAMES
     assert 'streampilot_findings{level="P1",rule="BAL-01"} 1.0' in text
     assert 'streampilot_plans{state="proposed"} 1.0' in text
+
+
+async def test_cost_says_what_it_was_and_what_it_would_be(rig, http):
+    await rig.rounds(8)
+    found = (
+        await http.get("/api/cost", params={"by": "zone", "since_s": 3600, "what_if": ["spot", "traffic=2x"]})
+    ).json()
+    assert {row["name"] for row in found["rows"]} == {"zone-a", "zone-b", "zone-c"}
+    assert sum(point["usd"] for point in found["history"]) == pytest.approx(0.3 * 70 / 3600)
+    assert found["what_if"]["changes"] == ["spot", "traffic=2x"]
+    assert "on spot" in found["what_if"]["after"][0]["arithmetic"]
+    refused = await http.get("/api/cost", params={"what_if": "magic"})
+    assert (refused.status_code, "traffic=3x" in refused.json()["error"]["what"]) == (400, True)

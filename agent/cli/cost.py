@@ -1,0 +1,106 @@
+"""`cost`: what the cluster costs, by whom, over time, and what it would cost if."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from agent.cli.complaint import Complaint
+from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote
+from agent.cli.show import money, put, put_json, table
+
+BAR = 24
+COLUMNS = 72
+EIGHTHS = " ▁▂▃▄▅▆▇█"
+HEIGHT = 6
+_SECONDS = {"h": 3600, "d": 86400, "w": 604800}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `cost`."""
+    app.command("cost", help="What the cluster costs: by whom, over time, and what it would cost if.")(_cost)
+
+
+def _cost(
+    by: Annotated[str, typer.Option(help="component, topic, client, group or zone.")] = "component",
+    since: Annotated[str, typer.Option(help="Plot what was metered, like 12h, 7d or 4w.")] = "",
+    what_if: Annotated[
+        list[str], typer.Option(help="traffic=3x, flush=250ms, spot or kafka:rf=3; repeatable, in order.")
+    ] = [],  # noqa: B006
+    agent: AgentUrl = DEFAULT_AGENT,
+    as_json: AsJson = False,
+) -> int:
+    asked = {"by": by, "what_if": what_if or None, "since_s": _seconds(since) if since else None}
+    found: dict[str, Any] = Remote(agent).get("/api/cost", **asked)
+    if as_json:
+        put_json(found)
+        return 0
+    put(costs_table(by, found))
+    if "history" in found:
+        put(f"\n{plot(found['history'])}")
+    if "what_if" in found:
+        put(f"\n{suppositions(found['what_if'])}")
+    for note in found["notes"]:
+        sys.stderr.write(f"{note}\n")
+    return 0
+
+
+def costs_table(by: str, found: dict[str, Any]) -> str:
+    """A line each with a bar of its share, the total, and how it was allocated."""
+    most = max((row["usd_per_hour"] for row in found["rows"]), default=0.0)
+    rows = [
+        (
+            str(row["name"]),
+            money(row["usd_per_hour"]),
+            money(row["usd_per_month"]),
+            "█" * max(1, round(BAR * row["usd_per_hour"] / most)) if most > 0 and row["usd_per_hour"] > 0 else "",
+            str(row["basis"]),
+            str(row["price_date"]),
+        )
+        for row in found["rows"]
+    ]
+    text = table((by, "per hour", "per month", "", "basis", "prices of"), rows, right="per hour,per month")
+    text += f"\n\ntotal {money(found['usd_per_hour'])} an hour, {money(found['usd_per_month'])} a month of 730 h"
+    text += f"\nallocated: {found['allocation']}"
+    return text + (f"\n{found['note']}" if found["note"] else "")
+
+
+def plot(points: Sequence[dict[str, Any]]) -> str:
+    """USD an hour over time, as columns; one column may stand for several points."""
+    if not points:
+        return "nothing was metered in that time"
+    each = -(-len(points) // COLUMNS)
+    groups = [points[n : n + each] for n in range(0, len(points), each)]
+    rates = [sum(point["usd_per_hour"] for point in group) / len(group) for group in groups]
+    top = max(rates) or 1.0
+    levels = [round(rate / top * HEIGHT * 8) for rate in rates]
+    rows = ["".join(EIGHTHS[max(0, min(8, level - 8 * row))] for level in levels) for row in reversed(range(HEIGHT))]
+    label = f"{money(top)}/h"
+    lines = [f"{label if n == 0 else '':>10} {row}" for n, row in enumerate(rows)]
+    lines.append(f"{'':>10} {points[0]['at']} to {points[-1]['at']}")
+    spent = sum(point["usd"] for point in points)
+    hours = sum(point["watched_s"] for point in points) / 3600
+    return "\n".join([*lines, f"{money(spent)} metered in {hours:,.1f} watched hours"])
+
+
+def suppositions(found: dict[str, Any]) -> str:
+    """Both months line by line, with the arithmetic of each."""
+    parts = [f"what if {', '.join(found['changes'])} (a month, prices of {found['prices']})"]
+    for title, key in (("now", "before"), ("then", "after")):
+        parts.append(f"{title}:")
+        parts += [f"  {line['component']:<9} {line['arithmetic']}" for line in found[key]]
+        parts.append(f"  {'total':<9} {money(found[f'usd_per_month_{key}'])}")
+    more = found["usd_per_month_more"]
+    parts.append(f"{money(abs(more))} a month {'more' if more > 0 else 'less'}")
+    return "\n".join([*parts, *found["notes"]])
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+)([hdw])", text)
+    if match is None:
+        raise Complaint(f"--since {text!r} is not understood", "write it like 12h, 7d or 4w")
+    return float(int(match[1]) * _SECONDS[match[2]])

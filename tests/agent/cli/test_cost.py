@@ -1,0 +1,54 @@
+"""`streampilot cost` on a screen: a bar a line, columns over time, and sums that can be checked by hand."""
+
+import pytest
+
+from agent.cli.complaint import Complaint
+from agent.cli.cost import _seconds, costs_table, plot, suppositions
+
+ROW = {"usd_per_month": 730.0, "basis": "meter", "price_date": "2026-11-01"}
+FOUND = {
+    "rows": [{**ROW, "name": "network", "usd_per_hour": 1.0}, {**ROW, "name": "wal", "usd_per_hour": 0.25}],
+    "usd_per_hour": 1.25,
+    "usd_per_month": 912.5,
+    "allocation": "as metered",
+    "note": "",
+}
+
+
+def test_each_line_has_a_bar_of_its_share():
+    lines = costs_table("component", FOUND).splitlines()
+    assert lines[1].count("█") == 4 * lines[2].count("█") == 24
+    assert "total $1.25 an hour, $912.50 a month of 730 h" in lines
+    assert "allocated: as metered" in lines
+
+
+def test_time_goes_from_left_to_right():
+    points = [
+        {"at": f"2026-11-2{n}T00:00:00Z", "usd_per_hour": float(n), "usd": float(n), "watched_s": 3600.0}
+        for n in range(1, 4)
+    ]
+    lines = plot(points).splitlines()
+    assert lines[0].endswith("█")
+    assert "$3.00/h" in lines[0]
+    assert lines[5].endswith("███")
+    assert lines[-1] == "$6.00 metered in 3.0 watched hours"
+    assert plot([]) == "nothing was metered in that time"
+
+
+def test_a_supposition_shows_both_months_and_the_difference():
+    found = {
+        "changes": ["spot"], "prices": "AWS us-east-1 (2026-11-01)", "notes": ["spot: prices move"],
+        "before": [{"component": "compute", "arithmetic": "3 brokers x 1 = 3.00 USD", "usd_per_month": 3.0}],
+        "after": [],
+        "usd_per_month_before": 3.0, "usd_per_month_after": 0.0, "usd_per_month_more": -3.0,
+    }  # fmt: skip
+    text = suppositions(found)
+    assert "compute   3 brokers x 1 = 3.00 USD" in text
+    assert "$3.00 a month less" in text
+    assert text.endswith("spot: prices move")
+
+
+def test_a_time_that_cannot_be_meant_is_refused():
+    assert _seconds("7d") == 7 * 86_400
+    with pytest.raises(Complaint, match="--since 'yesterday' is not understood"):
+        _seconds("yesterday")
