@@ -38,7 +38,7 @@ check: $(STAMP) ## lint, types, import floors, docs in step, duplicate ids
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.docs_in_step
 
-clients: $(STAMP) ## confluent-kafka, aiokafka, kafka-python and kcat, 100,000 records each (installs kcat by apt)
+clients: $(STAMP) ## confluent-kafka and kafka-python (newest and 2.0.2), aiokafka, kcat, 100,000 records each (installs kcat by apt)
 	@command -v kcat >/dev/null || { echo "installing kcat, a Debian package" >&2; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq kcat >/dev/null; }
 	@$(BIN)/python -m tests.clients.matrix
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 
 

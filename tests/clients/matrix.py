@@ -1,6 +1,6 @@
-"""`make clients`: four clients, each through three brokers: create, produce, read back through a group, compare.
+"""`make clients`: six clients, each through three brokers: create, produce, read back through a group, compare.
 
-    python -m tests.clients.matrix [--records 100000] [--clients confluent-kafka,aiokafka,kafka-python,kcat]
+    python -m tests.clients.matrix [--records 100000] [--clients confluent-kafka,kcat,...]
 
 One line per client, a verdict as the last line; exit 0 only when everything read equals everything sent, in order.
 """
@@ -17,10 +17,15 @@ from types import ModuleType
 
 from tests.clients import with_aiokafka, with_confluent, with_kafka_python, with_kcat
 from tests.clients.cluster import brokers
+from tests.clients.elsewhere import Elsewhere
 from tests.clients.records import differences, record
 
-CLIENTS: dict[str, ModuleType] = {
-    client.NAME: client for client in (with_confluent, with_aiokafka, with_kafka_python, with_kcat)
+OLD = (
+    Elsewhere(NAME="confluent-kafka-2.0.2", package="confluent-kafka", version="2.0.2", module=with_confluent.__name__),
+    Elsewhere(NAME="kafka-python-2.0.2", package="kafka-python", version="2.0.2", module=with_kafka_python.__name__),
+)
+CLIENTS: dict[str, ModuleType | Elsewhere] = {
+    client.NAME: client for client in (with_confluent, with_aiokafka, with_kafka_python, with_kcat, *OLD)
 }
 
 
@@ -36,8 +41,8 @@ class Outcome:
     def line(self) -> str:
         """One line for people."""
         if not self.faults:
-            return f"{self.client:16} equal: {self.records} records, {self.seconds:.1f} s"
-        return f"{self.client:16} NOT EQUAL: {'; '.join(self.faults[:3])}"[:400]
+            return f"{self.client:22} equal: {self.records} records, {self.seconds:.1f} s"
+        return f"{self.client:22} NOT EQUAL: {'; '.join(self.faults[:3])}"[:400]
 
 
 def check(name: str, bootstrap: str, count: int, timeout: float) -> Outcome:
