@@ -43,6 +43,8 @@ class TailServer:
         try:
             log = self._log(asked)
             size = min(asked.max_bytes, left)
+            # before the read, as the cleaner may forget some while it waits
+            known = log.producers.transactions.within(asked.offset, log.last_stable) if asked.committed else []
             part = await log.read(asked.offset, size, min_one=left == MAX_BYTES, committed=asked.committed)
         except KafkaError as error:
             return ToldTail(uid=asked.uid, committed=asked.committed, error=error.code)
@@ -50,8 +52,7 @@ class TailServer:
         aborted: tuple[tuple[int, int, int], ...] = ()
         if records and asked.committed:
             end = max(batch.next_offset for batch in batches(records))
-            found = log.producers.transactions.within(asked.offset, end)
-            aborted = tuple((one.producer_id, one.first, one.marker) for one in found)
+            aborted = tuple((one.producer_id, one.first, one.marker) for one in known if one.first < end)
         return ToldTail(
             uid=asked.uid,
             committed=asked.committed,

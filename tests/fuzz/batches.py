@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from crc32c import crc32c
 
-NOT_READ, TOO_LARGE, OUT_OF_ORDER, NO_SUCH_EPOCH, INVALID_RECORD, INVALID_CODEC = 2, 10, 45, 47, 87, 76
+NOT_READ, TOO_LARGE, OUT_OF_ORDER, NO_SUCH_EPOCH, INVALID_TXN_STATE = 2, 10, 45, 47, 48
+INVALID_CODEC, INVALID_RECORD = 76, 87
 _BODY = struct.Struct(">hiqqqhii")
 
 
@@ -85,7 +86,15 @@ def forgeries(producer: int, other: int) -> tuple[Forgery, ...]:
         _forged("no records", INVALID_RECORD, count=0, last_delta=-1, records=b""),
         _forged("a last offset delta that is not the count", INVALID_RECORD, last_delta=1_000_000),
         _forged("a control batch", INVALID_RECORD, attributes=0x20),
-        _forged("a transactional control batch", INVALID_RECORD, attributes=0x30, producer=other, epoch=0, sequence=0),
+        _forged(
+            "a transactional control batch",
+            INVALID_RECORD,
+            INVALID_TXN_STATE,
+            attributes=0x30,
+            producer=other,
+            epoch=0,
+            sequence=0,
+        ),
         _forged("unknown attributes", INVALID_RECORD, attributes=0x4000),
         _forged("an unknown codec", INVALID_CODEC, attributes=7),
         _forged("magic 0", INVALID_RECORD, NOT_READ, magic=0),

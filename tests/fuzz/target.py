@@ -80,6 +80,10 @@ class Target:
         return bytes(data)
 
 
+NO_TIME = "Cannot parse negative timestamp"
+"""kio's word for the -1 that Kafka writes where there is no time, as DescribeTransactions does."""
+
+
 def read_answer(key: int, version: int, answer: bytes) -> object:
     """kio's reading of an answer. `Wrong` when it is not one of this API and version."""
     schema = load_response_schema(key, version)
@@ -88,6 +92,8 @@ def read_answer(key: int, version: int, answer: bytes) -> object:
     try:
         found, size = read(answer, position)
     except Exception as error:
+        if str(error) == NO_TIME:
+            return None
         raise Wrong(f"API key {key} version {version} answered what cannot be read: {error}") from error
     if position + size != len(answer):
         raise Wrong(f"API key {key} version {version}: {len(answer) - position - size} bytes too many in the answer")

@@ -93,7 +93,7 @@ def test_an_election_that_is_not_needed_changes_nothing(admin: ClusterAdmin) -> 
 
 def test_says_what_the_cluster_does_not_offer(admin: ClusterAdmin) -> None:
     with pytest.raises(NotOffered, match="does not offer this"):
-        admin.link.call("DescribeUserScramCredentials", lambda client: client.describe_user_scram_credentials())
+        admin.link.call("ListConfigResources", lambda client: client.list_config_resources())
 
 
 def test_names_host_and_port_of_a_bootstrap_server_that_is_not_there() -> None:
