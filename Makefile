@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SEED ?= 1
-BARS := catch_up commits drain failover metadata moves promql recovery scale start store_absent unknown_users
+BARS := catch_up commits disk_per_sample drain failover ingest metadata moves promql recovery scale start store_absent unknown_users
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients eos interop promql fuzz kill lose-everything powerloss upgrade chaos plants bars s3-gateway bench screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients eos interop promql fuzz kill lose-everything powerloss upgrade chaos agent-faults plants bars s3-gateway bench screens docs lock clean
 
 help: ## list the targets, a line each
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ upgrade: $(STAMP) ## a cluster of the previous release becomes this one under lo
 
 chaos: $(STAMP) ## three brokers under every fault, in four cells (ROUNDS= SECONDS_EACH= SEED= CELL=; a full disk needs root)
 	@$(BIN)/python -m tests.chaos.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS_EACH),--seconds-each $(SECONDS_EACH)) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED)) $(addprefix --cell ,$(CELL))
+
+agent-faults: $(STAMP) ## the agent's promises, broken on purpose: kills, damaged files, a full disk (root), clocks, bombs (NAME=)
+	@$(BIN)/python -m tests.faults.agent.run $(NAME)
 
 plants: $(STAMP) ## plant nine bugs in the broker: the chaos checker must find each
 	@$(BIN)/python -m tests.chaos.plants

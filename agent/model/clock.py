@@ -54,3 +54,7 @@ class HandClock:
         """Moves both clocks by `seconds`."""
         self._now += timedelta(seconds=seconds)
         self._ticks += seconds
+
+    def step(self, seconds: float) -> None:
+        """Moves the wall clock alone, as somebody who sets it does."""
+        self._now += timedelta(seconds=seconds)

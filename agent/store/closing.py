@@ -19,6 +19,8 @@ from agent.store.shelf import Shelf, put
 
 MOST_BACKFILL = 24
 """Hours without rollups (of a release that made none) that one call makes up for."""
+LEVEL = 9
+"""Of zstd: a few percent smaller, for a hundred nanoseconds a sample, once."""
 ROW_GROUP = 61_440
 """Rows that are skipped or read as one: small, so that a few series of an hour are a small part of its file."""
 
@@ -114,7 +116,10 @@ class Closer:
 
     def _copy(self, cursor: duckdb.DuckDBPyConnection, sql: str, draft: Path) -> None:
         try:
-            cursor.execute(f"COPY ({sql}) TO '{draft}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})")
+            cursor.execute(
+                f"COPY ({sql}) TO '{draft}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {LEVEL}, "
+                f"ROW_GROUP_SIZE {ROW_GROUP})"
+            )
         except BaseException:
             draft.unlink(missing_ok=True)
             raise

@@ -246,6 +246,11 @@ class SampleStore:
         )
         return f"(FROM {stored} UNION ALL FROM ({rollup_sql(chosen)}) WHERE {HOUR_OF} IN ({named}))"
 
+    def tables(self) -> set[str]:
+        """Hot tables by name."""
+        with self._lock:
+            return self._tables()
+
     @property
     def series_count(self) -> int:
         """Series that have a number."""
@@ -306,7 +311,7 @@ class SampleStore:
         try:
             self._connection = self._load()
         except duckdb.Error as error:
-            if "lock" in str(error).lower():
+            if "could not set lock" in str(error).lower():
                 raise StoreError(
                     f"{self.path} is held by another process: end that agent or choose another --dir"
                 ) from error
