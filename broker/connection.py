@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from broker.api import k00_produce, k17_sasl_handshake, k18_api_versions, k36_sasl_authenticate
+from broker.api import k00_produce, k17_sasl_handshake, k18_api_versions, k36_sasl_authenticate, throttling
 from broker.api.answers import framed
 from broker.api.context import ConnectionInfo, Context, Settings
 from broker.api.outcome import first_error
@@ -29,6 +28,7 @@ from broker.errors import KafkaError, MalformedFrame, code_of, name_of
 from broker.security.access import ANONYMOUS
 from broker.security.login import Login
 from broker.security.tls import Tls
+from broker.slot import Slot, no_delay
 from broker.wire.cursor import Cursor
 from broker.wire.frames import FrameReader
 from broker.wire.headers import RequestHeader, read_request_header, response_header
@@ -49,20 +49,6 @@ _KEY_AND_VERSION = struct.Struct(">hh")
 
 Connect = Callable[[ConnectionInfo], Context]
 """Gives a new connection its world."""
-
-
-class _Slot:
-    """One request under way; its place in the queue is its answer's place on the wire."""
-
-    __slots__ = ("chunks", "done", "size_bytes", "task")
-
-    def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
-        self.done = False
-        self.chunks: Chunks | None = None
-        """The answer, frame length and header included; None when none is sent."""
-        self.task: asyncio.Task[None] | None = None
-        """Only when it may be cancelled because its client went."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -86,11 +72,12 @@ class Connection(asyncio.BufferedProtocol):
         self._clock = clock
         self._peers = peers
         self._reader = FrameReader(settings.max_frame_bytes, peers.receive)
-        self._slots: deque[_Slot] = deque()
+        self._slots: deque[Slot] = deque()
         self._waiting: deque[memoryview] = deque()
         """Frames that came in one read with others and are beyond the bound."""
         self._in_flight_bytes = 0
         self._reading = True
+        self._paused_until = 0.0
         self._writable = True
         self._later = False
         self._produces = False
@@ -121,6 +108,11 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
         self._peers.connections.add(self)
         self._context.meter.connection(self._listener, 1)
+        pause = self._context.quotas.came(info.peer)
+        if pause is None:
+            self._hang_up(MalformedFrame("there are too many connections, or too many from its address"))
+        elif pause:
+            self._pause(pause)
 
     def _named_by_certificate(self, transport: asyncio.BaseTransport) -> str:
         session = transport.get_extra_info("ssl_object") if self._tls is not None else None
@@ -131,6 +123,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._peers.connections.discard(self)
         self._context.meter.connection(self._listener, -1)
+        self._context.quotas.went(self._context.connection.peer)
         self._waiting.clear()
         for slot in self._slots:
             if slot.task is not None:
@@ -174,7 +167,15 @@ class Connection(asyncio.BufferedProtocol):
         except MalformedFrame as fault:
             self._hang_up(fault)
 
+    def _pause(self, seconds: float) -> None:
+        """Reads nothing for so long: the client used more than its quota."""
+        self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+        self.regulate()
+        asyncio.get_running_loop().call_later(seconds, self._take_turn)
+
     def _has_room(self) -> bool:
+        if self._paused_until and self._clock.monotonic() < self._paused_until:
+            return False
         if self._produces and self._peers.held:
             return False
         return self._writable and len(self._slots) < _MAX_IN_FLIGHT and not self._peers.full
@@ -266,7 +267,7 @@ class Connection(asyncio.BufferedProtocol):
     def _begin(self, frame: memoryview) -> None:
         header = read_request_header(frame)
         api = find(header.key)
-        slot = _Slot(len(frame))
+        slot = Slot(len(frame))
         if header.client_id is not None and header.client_id != self._context.connection.client_id:
             self._context.connection.client_id = header.client_id[:_MAX_CLIENT_ID]
         if api is None:
@@ -284,7 +285,7 @@ class Connection(asyncio.BufferedProtocol):
         task = asyncio.create_task(self._run(slot, api, header, request))
         slot.task = task if api.drop_when_gone else None
 
-    def _refuse_version(self, api: Api, header: RequestHeader, slot: _Slot) -> None:
+    def _refuse_version(self, api: Api, header: RequestHeader, slot: Slot) -> None:
         """ApiVersions is answered in version 0 with UNSUPPORTED_VERSION (KIP-511); others should have asked it."""
         if api.key != k18_api_versions.KEY:
             raise MalformedFrame(f"{api.name} version {header.version}; {api.low} to {api.high} are spoken here")
@@ -292,11 +293,16 @@ class Connection(asyncio.BufferedProtocol):
         body = api.encode(0, k18_api_versions.for_unknown_version())
         self._finish(slot, framed(response_header(header.correlation_id, flexible=False), body))
 
-    async def _run(self, slot: _Slot, api: Api, header: RequestHeader, request: Any) -> None:
+    async def _run(self, slot: Slot, api: Api, header: RequestHeader, request: Any) -> None:
         began = self._clock.monotonic()
         version = header.version
         try:
-            answer = await api.handle(self._context, request, version)
+            if self._context.quotas.active:
+                answer, pause = await throttling.handle(self._context, api, request, version, slot.size_bytes)
+                if pause:
+                    self._pause(pause)
+            else:
+                answer = await api.handle(self._context, request, version)
             chunks = None if answer is None else api.encode(version, answer)
         except HangUp:
             self._transport.close()
@@ -325,12 +331,12 @@ class Connection(asyncio.BufferedProtocol):
 
     # -- answers -------------------------------------------------------------------------------------------------
 
-    def _take(self, slot: _Slot) -> None:
+    def _take(self, slot: Slot) -> None:
         self._slots.append(slot)
         self._in_flight_bytes += slot.size_bytes
         self._peers.take(slot.size_bytes)
 
-    def _finish(self, slot: _Slot, chunks: Chunks | None) -> None:
+    def _finish(self, slot: Slot, chunks: Chunks | None) -> None:
         slot.chunks, slot.done, slot.task = chunks, True, None
         if len(self._slots) == 1:
             self._flush()
@@ -380,10 +386,3 @@ def _asked(frame: memoryview) -> tuple[Api | None, int]:
         return None, -1
     key, version = _KEY_AND_VERSION.unpack_from(frame)
     return find(key), version
-
-
-def no_delay(transport: asyncio.BaseTransport) -> None:
-    """Answers are small and awaited: Nagle's algorithm would hold them back."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

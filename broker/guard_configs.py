@@ -33,6 +33,8 @@ GUARDS = (
     fixed(
         "ssl.principal.mapping.rules", Kind.STRING, "DEFAULT", "RULE:pattern/replacement/[LU], for certificates' names."
     ),
+    counted("max.connections", Kind.INT, str(2**31 - 1), "Client connections at once; more are hung up on."),
+    counted("max.connections.per.ip", Kind.INT, str(2**31 - 1), "The same, from one address."),
     fixed("sasl.enabled.mechanisms", Kind.LIST, "SCRAM-SHA-256,SCRAM-SHA-512", "Of PLAIN, SCRAM-SHA-*, OAUTHBEARER."),
     counted(
         "sasl.server.max.receive.size", Kind.INT, "65536", "The largest request of a client that is not known yet."

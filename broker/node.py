@@ -33,6 +33,7 @@ from broker.bill.usage import Reading
 from broker.clock import Clock
 from broker.flags import Config, Listener
 from broker.groups.coordinator import GroupCoordinator
+from broker.guards import open_guards
 from broker.http import HttpServer, Reply, Route
 from broker.log import Logs, LogsConfig
 from broker.log.near import Near
@@ -47,8 +48,6 @@ from broker.peers import frames
 from broker.peers.client import Peers
 from broker.peers.server import PeerServer, looking
 from broker.peers.tails import MAX_FRAME_BYTES, TAIL
-from broker.security.authorizer import Authorizer
-from broker.security.opening import open_doors
 from broker.server import Server
 from broker.starting import CannotStart, open_port, printable
 from broker.telemetry.counters import Counters
@@ -115,15 +114,7 @@ class Node:
         )
         self._metadata = await self._open_metadata()
         await self._meet_peers()
-        self._doors = await open_doors(
-            config.doors,
-            self._metadata,
-            users=config.first_users,
-            secret=self._secret,
-            entropy=os.urandom,
-            clock=self._clock,
-        )
-        self._authorizer = Authorizer(config.authorizer, lambda: self._metadata.image.acls)
+        self._guards = await open_guards(config, self._metadata, self._secret, self._clock)
         self._logs = self._make_logs(self._store)
         self._groups = GroupCoordinator(
             metadata=self._metadata,
@@ -272,7 +263,7 @@ class Node:
         self._logs.stats.on_hold = self._server.hold_producers
         for listener in self.config.listeners:
             with open_port("--listeners", listener.host, listener.port):
-                tls = self._doors.tls(listener.name)
+                tls = self._guards.doors.tls(listener.name)
                 bound = await self._server.listen(listener.name, listener.host, listener.port, tls)
             self._listeners[listener.name] = self._advertised(listener, bound[1])
         host, port = self.config.peer_listener
@@ -305,7 +296,7 @@ class Node:
         return told.host, told.port or port
 
     def _context(self, settings: Settings, connection: ConnectionInfo) -> Context:
-        connection.login = self._doors.login(connection.listener)
+        connection.login = self._guards.doors.login(connection.listener)
         return Context(
             logs=self._logs,
             metadata=self._metadata,
@@ -319,7 +310,8 @@ class Node:
             telemetry=self._clients,
             near=self._near,
             connection=connection,
-            access=self._authorizer.access(connection),
+            access=self._guards.authorizer.access(connection),
+            quotas=self._guards.quotas,
         )
 
     def _registration(self, http: str) -> Registration:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from broker.api.fetch_sessions import FetchSessions
 from broker.clock import Clock
+from broker.quotas.quotas import Quotas
 from broker.security.access import ANONYMOUS, OPEN, Access
 from broker.security.login import Login
 from broker.telemetry.pushed import ClientTelemetry
@@ -32,6 +33,9 @@ class Meter(Protocol):
 
     def client_request(self, connection: ConnectionInfo, direction: str) -> None:
         """A produce or fetch request came; `direction` is one of the two words."""
+
+    def throttled(self, connection: ConnectionInfo, kind: str, seconds: float) -> None:
+        """The client was told to wait, because of that kind of quota."""
 
     def connection(self, listener: str, change: int) -> None:
         """A client came (1) or went (-1)."""
@@ -99,5 +103,7 @@ class Context:
     """broker.log.near.Near: tails that other brokers lead."""
     telemetry: ClientTelemetry
     """What clients report of themselves."""
+    quotas: Quotas
+    """How much of it."""
     access: Access = OPEN
     """What the asker may do."""

@@ -45,13 +45,13 @@ async def create_topics(context: Context, request: Any, version: int) -> Fields:
         try:
             if times[name] > 1:
                 raise InvalidRequest(f"Create topics request has the topic {name} {times[name]} times")
-            answers.append(await _create(context, asked, request.validate_only))
+            answers.append(await _create(context, asked, request.validate_only, strict=version >= 6))
         except KafkaError as error:
             answers.append({"name": name, "error_code": error.code, "error_message": error.message})
     return {"topics": answers}
 
 
-async def _create(context: Context, asked: Any, validate_only: bool) -> Fields:
+async def _create(context: Context, asked: Any, validate_only: bool, *, strict: bool) -> Fields:
     image = context.metadata.image
     if not may_create(context, asked.name):
         raise TopicAuthorizationFailed(f"CREATE is not allowed on topic {asked.name[:64]}")
@@ -65,6 +65,7 @@ async def _create(context: Context, asked: Any, validate_only: bool) -> Fields:
     partitions, factor = _sizes(context, asked, assignments)
     if validate_only:
         return _described(context, asked.name, None, partitions, factor, configs, current)
+    context.quotas.mutate(context.connection, partitions, strict=strict)
     topic: Topic = await context.metadata.create_topic(
         asked.name, partitions=partitions, replication_factor=factor, assignments=assignments, configs=configs
     )

@@ -22,7 +22,7 @@ from broker.wire.encoder import Fields
 )
 async def delete_topics(context: Context, request: Any, version: int) -> Fields:
     """Each topic by itself."""
-    return {"responses": [await _delete(context, key) for key in _keys(request, version)]}
+    return {"responses": [await _delete(context, key, strict=version >= 5) for key in _keys(request, version)]}
 
 
 def _keys(request: Any, version: int) -> list[str | UUID | None]:
@@ -31,7 +31,7 @@ def _keys(request: Any, version: int) -> list[str | UUID | None]:
     return [asked.topic_id if asked.name is None else asked.name for asked in request.topics]
 
 
-async def _delete(context: Context, key: str | UUID | None) -> Fields:
+async def _delete(context: Context, key: str | UUID | None, *, strict: bool) -> Fields:
     try:
         if key is None:
             raise InvalidRequest("a topic to delete has neither name nor id")
@@ -39,6 +39,7 @@ async def _delete(context: Context, key: str | UUID | None) -> Fields:
         topic = allowed_topic(context, image, key, Operation.DELETE)
         if topic.internal:
             raise InvalidTopic(f"{topic.name} is internal and cannot be deleted")
+        context.quotas.mutate(context.connection, len(topic.partitions), strict=strict)
         await context.metadata.delete_topic(topic.id)
     except KafkaError as error:
         return _result(key, error.code, error.message)

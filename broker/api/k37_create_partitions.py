@@ -25,14 +25,14 @@ async def create_partitions(context: Context, request: Any, version: int) -> Fie
     answers = []
     for asked in request.topics:
         try:
-            await _grow(context, asked, request.validate_only)
+            await _grow(context, asked, request.validate_only, strict=version >= 3)
             answers.append({"name": asked.name})
         except KafkaError as error:
             answers.append({"name": asked.name, "error_code": error.code, "error_message": error.message})
     return {"results": answers}
 
 
-async def _grow(context: Context, asked: Any, validate_only: bool) -> None:
+async def _grow(context: Context, asked: Any, validate_only: bool, *, strict: bool) -> None:
     image = await context.metadata.refresh()
     topic = allowed_topic(context, image, asked.name, Operation.ALTER)
     if topic.internal:
@@ -48,4 +48,5 @@ async def _grow(context: Context, asked: Any, validate_only: bool) -> None:
             )
         assignments = {now + step: tuple(each.broker_ids) for step, each in enumerate(asked.assignments)}
     if not validate_only:
+        context.quotas.mutate(context.connection, asked.count - now, strict=strict)
         await context.metadata.add_partitions(asked.name, asked.count, assignments)

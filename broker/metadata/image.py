@@ -120,6 +120,10 @@ class ScramCredential:
     server_key: bytes = field(repr=False)
 
 
+Entity = tuple[tuple[str, str | None], ...]
+"""Whose quota: (`user`, `client-id` or `ip`; name, or None for whoever has none), in that word's order."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Image:
     version: int
@@ -135,6 +139,7 @@ class Image:
     """The very same object while no ACL has changed: what was decided by them stays good."""
     scram: Mapping[tuple[str, int], ScramCredential] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     """By user and mechanism (1: SCRAM-SHA-256, 2: SCRAM-SHA-512)."""
+    quotas: Mapping[Entity, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
 
     def topic(self, name_or_id: str | UUID) -> Topic | None:
         return self.topics.get(name_or_id) if isinstance(name_or_id, str) else self.by_id.get(name_or_id)

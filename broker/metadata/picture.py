@@ -13,6 +13,7 @@ from uuid import UUID
 from broker.metadata.acls import ACLS, load_acls
 from broker.metadata.database import Tx
 from broker.metadata.image import NOBODY, PEER_LISTENER, Broker, Image, Partition, Recovery, Topic
+from broker.metadata.quotas import QUOTAS, load_quotas
 from broker.metadata.rows import Beat
 from broker.metadata.scram import SCRAM, load_scram
 
@@ -52,6 +53,7 @@ def _all(tx: Tx, version: int) -> Image:
         recoveries=_recoveries(tx),
         acls=load_acls(tx),
         scram=load_scram(tx),
+        quotas=load_quotas(tx),
     )
 
 
@@ -79,6 +81,7 @@ def _patched(tx: Tx, old: Image, version: int, changes: set[tuple[str, str]]) ->
         recoveries=_recoveries(tx),
         acls=load_acls(tx) if ACLS in kinds else old.acls,
         scram=load_scram(tx) if SCRAM in kinds else old.scram,
+        quotas=load_quotas(tx) if QUOTAS in kinds else old.quotas,
     )
 
 

@@ -11,6 +11,7 @@ leases               duties of compaction: who works on what until when (law 4: 
 rewrites             partitions whose ranges were replaced, numbered upwards, so that owners look again
 cleaned              cleanup.policy=compact: below it no key has an older record
 acls                 who may do what (security/); each row is a whole rule
+quotas               how much who may use; entities and numbers as text
 scram                what is kept of users' passwords; in no snapshot
 secrets              what brokers prove to each other that they know; never shown to anybody else
 transactions         one row per transactional id, conditional on its partition of `__transaction_state`
@@ -122,6 +123,9 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE scram(
       name TEXT NOT NULL, mechanism INTEGER NOT NULL, salt BLOB NOT NULL, iterations INTEGER NOT NULL,
       stored_key BLOB NOT NULL, server_key BLOB NOT NULL, PRIMARY KEY(name, mechanism)) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE quotas(entity TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(entity, key));
     """,
 )
 

@@ -95,6 +95,9 @@ _CLIENTS = {
     ),
     "streampilot_client_telemetry_instances": _gauge("Client instances that report their own metrics here."),
     "streampilot_client_telemetry_pushes_total": _counter("What clients pushed, taken or refused.", "outcome"),
+    "streampilot_client_throttle_seconds_total": _counter(
+        "Time that clients were told to wait because of a quota, by its key.", "client_id", "quota"
+    ),
     "streampilot_client_batches_total": _counter("Record batches by client and codec.", "client_id", "codec"),
     "streampilot_client_batch_bytes_total": _counter(
         "Bytes of record batches by client and codec.", "client_id", "codec"

@@ -23,5 +23,6 @@ def write_clients(page: Page, counters: Counters) -> None:
     page.table("streampilot_client_cross_zone_bytes_total", counters.cross_zone_bytes)
     page.one("streampilot_near_sent_bytes_total", counters.near_bytes)
     page.table("streampilot_client_requests_total", counters.client_requests)
+    page.table("streampilot_client_throttle_seconds_total", counters.client_throttles)
     page.table("streampilot_client_batches_total", counters.client_batches)
     page.table("streampilot_client_batch_bytes_total", counters.client_batch_bytes)

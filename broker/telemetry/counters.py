@@ -67,6 +67,9 @@ class Counters:
         self.client_batch_bytes: defaultdict[tuple[str, ...], float] = defaultdict(float)
         """(client id, codec)"""
 
+        self.client_throttles: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(client id, quota): seconds"""
+
     def produced(self, connection: Client, topic: str, index: int, size_bytes: int, records: int, codec: str) -> None:
         """One batch was acknowledged."""
         self.partition_bytes[topic, index][0] += size_bytes
@@ -100,6 +103,10 @@ class Counters:
     def client_request(self, connection: Client, direction: str) -> None:
         """A client sent a Produce (`produce`) or a Fetch (`fetch`)."""
         self.client_requests[self._of(connection)[0], direction] += 1
+
+    def throttled(self, connection: Client, kind: str, seconds: float) -> None:
+        """A client was told to wait because of a quota of that kind."""
+        self.client_throttles[self._of(connection)[0], kind] += seconds
 
     def connection(self, listener: str, change: int) -> None:
         """A client came (1) or went (-1)."""

@@ -121,4 +121,4 @@ def _plain(name: str, kind: Any, topic_id: UUID) -> Any:
         return _TEXTS.get(name, "x")
     if issubclass(kind, enum.Enum):
         return next(iter(kind))
-    return kind(0)
+    return 0.0 if "f64" in kind.__name__ else kind(0)

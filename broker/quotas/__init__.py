@@ -1,0 +1,1 @@
+"""Who may use how much: Kafka's client quotas, heeded by each broker for itself."""
