@@ -11,12 +11,12 @@ from broker.clock import Clock
 _PARENT_POLL_S = 0.5
 
 
-async def parent_gone(clock: Clock) -> None:
-    """Returns when the process that started this one is gone.
+async def parent_gone(clock: Clock, parent: int) -> None:
+    """Returns when `parent`, the process that started this one, is gone: asked of the system as the very first thing,
+    since one that dies while this process starts would not be missed later.
 
     Polled: Linux could send a signal instead, but it sends it when the parent's THREAD ends, which means nothing.
     """
-    parent = os.getppid()
     while os.getppid() == parent:
         await clock.sleep(_PARENT_POLL_S)
 

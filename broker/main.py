@@ -28,11 +28,12 @@ SWITCH_S = 0.001
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the broker that the flags describe; the exit code."""
+    parent = os.getppid()
     config = parse(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=f"broker {config.id}: %(message)s")
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(run(config))
+            return runner.run(run(config, parent))
     except KeyboardInterrupt:
         return 0
     except Exception as error:
@@ -40,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-async def run(config: Config) -> int:
-    """From start to a good end, or to a fault that leaves none."""
+async def run(config: Config, parent: int) -> int:
+    """From start to a good end, or to a fault that leaves none. `parent` is the process that started this one."""
     Rubbish().begin()
     clock = SystemClock()
     asyncio.get_running_loop().set_exception_handler(_tell)
@@ -58,7 +59,7 @@ async def run(config: Config) -> int:
         "zone": config.zone,
     }
     print(json.dumps(ready), flush=True)
-    fault = await _until_the_end(node, stop, clock, watch_parent=config.exit_with_parent)
+    fault = await _until_the_end(node, stop, clock, parent if config.exit_with_parent else None)
     if fault is not None:
         text = _line(fault)
         node.say(text if "start it again" in text else f"{text}; stopped: start it again, and it rejoins")
@@ -66,14 +67,12 @@ async def run(config: Config) -> int:
     return 0 if fault is None else 1
 
 
-async def _until_the_end(
-    node: Node, stop: asyncio.Event, clock: SystemClock, *, watch_parent: bool
-) -> Exception | None:
+async def _until_the_end(node: Node, stop: asyncio.Event, clock: SystemClock, parent: int | None) -> Exception | None:
     """Waits for a signal, the parent's end, or a fault, which is returned."""
     failed = asyncio.ensure_future(node.failed())
     ends: list[asyncio.Future[Any]] = [failed, asyncio.ensure_future(stop.wait())]
-    if watch_parent:
-        ends.append(asyncio.ensure_future(parent_gone(clock)))
+    if parent is not None:
+        ends.append(asyncio.ensure_future(parent_gone(clock, parent)))
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     fault = failed.result() if failed.done() else None
     for end in ends:
