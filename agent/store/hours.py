@@ -9,7 +9,7 @@ next roll-off merges them. `at`, `group`, `offset` and `end` are not free as col
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -54,14 +54,13 @@ def split_name(name: str) -> tuple[str, str] | None:
     return (kind, hour) if kind in KINDS and len(hour) == 10 and hour.isdigit() else None
 
 
-def hours_between(since: datetime, until: datetime) -> list[str]:
-    """The hours that touch [since, until], as `YYYYMMDDHH`."""
-    at = since.replace(minute=0, second=0, microsecond=0)
-    found = []
-    while at <= until:
-        found.append(f"{at:%Y%m%d%H}")
-        at += HOUR
-    return found
+def within(spans: Iterable[str], since: datetime, until: datetime) -> list[str]:
+    """Those of some hours (`YYYYMMDDHH`) or days (`YYYYMMDD`) that touch [since, until], in order.
+
+    Chosen from what there is, because a range may be all of time.
+    """
+    first, last = f"{since:%Y%m%d%H}", f"{until:%Y%m%d%H}"
+    return sorted(span for span in set(spans) if first[: len(span)] <= span <= last[: len(span)])
 
 
 def column_names(kind: str) -> list[str]:

@@ -29,7 +29,7 @@ from agent.model.clock import Clock
 from agent.store.batch import Batch, Columns, instant
 from agent.store.closing import Closer
 from agent.store.errors import StoreError
-from agent.store.hours import KINDS, column_names, hour_name, hours_between, split_name
+from agent.store.hours import KINDS, column_names, hour_name, split_name, within
 from agent.store.identity import DDL, MOST_PENDING, Identities, Labels
 from agent.store.rollups import HOUR_OF, LOOK_BACK, rollup_sql, stored_sql
 from agent.store.shelf import Keep, Shelf
@@ -154,12 +154,12 @@ class SampleStore:
 
     def relation(self, kind: str, since: datetime, until: datetime) -> str:
         """SQL for all rows of a kind in the hours that touch [since, until]; filter on `ts` for the rest."""
-        wanted = [f"{kind}_{hour}" for hour in hours_between(since, until)]
         with self._lock:
-            hot = self._tables()
+            hot = within(self._hot_hours(kind), since, until)
+            closed = within(self.shelf.hours(kind), since, until)
         columns = ", ".join(column_names(kind))
-        parts = [f"SELECT {columns} FROM {name}" for name in wanted if name in hot]
-        files = ", ".join(f"'{self.shelf.hour(name)}'" for name in wanted if self.shelf.hour(name).exists())
+        parts = [f"SELECT {columns} FROM {kind}_{hour}" for hour in hot]
+        files = ", ".join(f"'{self.shelf.hour(f'{kind}_{hour}')}'" for hour in closed)
         if files:
             parts.append(f"SELECT {columns} FROM read_parquet([{files}])")
         if not parts:
@@ -218,17 +218,12 @@ class SampleStore:
 
     def _rollup_relation(self, since: datetime, until: datetime) -> str:
         """What is in files, and the hours that are not, made from their samples."""
-        wanted = hours_between(since, until)
-        spans, hot = self.shelf.rollup_spans(), self._tables()
-        live = [
-            hour
-            for hour in wanted
-            if f"samples_{hour}" in hot
-            or (not {hour, hour[:8]} & spans and self.shelf.hour(f"samples_{hour}").exists())
-        ]
-        hours = [hour for hour in wanted if hour in spans and hour not in live]
-        days = sorted({hour[:8] for hour in wanted} & spans)
+        spans = self.shelf.rollup_spans()
         own = {hour for hour in spans if len(hour) == 10}
+        bare = [hour for hour in self.shelf.sample_hours() if not {hour, hour[:8]} & spans]
+        live = within([*self._hot_hours("samples"), *bare], since, until)
+        hours = within(own - set(live), since, until)
+        days = within(spans - own, since, until)
         stored = stored_sql(
             [str(self.shelf.rollup(hour)) for hour in hours],
             [str(self.shelf.rollup(day)) for day in days],
@@ -294,6 +289,9 @@ class SampleStore:
     def _tables(self) -> set[str]:
         rows = self._connected().execute("SELECT table_name FROM duckdb_tables()").fetchall()
         return {name for (name,) in rows if split_name(name) is not None}
+
+    def _hot_hours(self, kind: str) -> list[str]:
+        return [name.rpartition("_")[2] for name in self._tables() if name.startswith(f"{kind}_")]
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:

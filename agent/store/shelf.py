@@ -63,9 +63,13 @@ class Shelf:
         """Hours and days that have a file of rollups."""
         return {file.stem.removeprefix(f"{ROLLUPS}_") for file in self._rollups.glob(f"{ROLLUPS}_*.parquet")}
 
+    def hours(self, kind: str) -> list[str]:
+        """Hours that have a file of a kind, the oldest first."""
+        return sorted(file.stem.rpartition("_")[2] for file in self._hours.glob(f"{kind}_*.parquet"))
+
     def sample_hours(self) -> list[str]:
         """Hours that have a file of samples, the oldest first."""
-        return sorted(file.stem.rpartition("_")[2] for file in self._hours.glob("samples_*.parquet"))
+        return self.hours("samples")
 
     @property
     def bytes(self) -> int:

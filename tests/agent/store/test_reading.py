@@ -1,6 +1,7 @@
 """The reading seam: matchers and a range in, labels and numpy columns out."""
 
 import math
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,3 +106,12 @@ def test_rollups_of_a_row_add_up_to_the_growth_of_all_of_it(store: SampleStore) 
     assert buckets.increase.sum() == sum(growth)
     assert buckets.last.tolist() == [float(minute % 7) for minute in range(59, 90, 5)]
     assert (buckets.low[0], buckets.high[0], buckets.sum[0]) == (0.0, 6.0, 6.0 + 0 + 1 + 2 + 3)
+
+
+def test_a_range_may_be_all_of_time(store: SampleStore) -> None:
+    ids = np.array(fill(store, 3)[:1])
+    reader = SeriesReader(store)
+    began = time.process_time()
+    assert len(reader.points(ids, 0, 4_000_000_000_000).values) == 3
+    assert reader.rollups(ids, 0, 4_000_000_000_000).count.tolist() == [3]
+    assert time.process_time() - began < 2.0
