@@ -60,6 +60,8 @@ def primitive(kafka_type: str, rng: random.Random) -> Any:
             return rng.choice([None, uuid.UUID(int=rng.getrandbits(128))])
         case "timedelta_i32" | "timedelta_i64":
             return timedelta(milliseconds=rng.randrange(-1, 10**6))
+        case "float64":
+            return rng.choice([0.0, -1.5, 1e300, rng.random()])
         case _:
             bits = int(kafka_type.lstrip("uint"))
             return rng.choice([0, 1, -1, 2 ** (bits - 1) - 1, -(2 ** (bits - 1))])
