@@ -26,7 +26,7 @@ async def http(rig):
         yield client
 
 
-async def _state_of(http, plan, wanted, rig, patience_s=10.0):
+async def _state_of(http, plan, wanted, rig, patience_s=60.0):
     """Rounds until the plan is in `wanted`; what it was in at last."""
     end = time.monotonic() + patience_s
     while time.monotonic() < end:
