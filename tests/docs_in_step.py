@@ -117,9 +117,9 @@ def repeated_ids() -> Iterator[str]:
 
 
 def missing_targets() -> Iterator[str]:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in tracked("*.md", "docs/*.md"):
-        for target in re.findall(r"`make ([a-z-]+)", page.read_text()):
+        for target in re.findall(r"`make ([a-z0-9-]+)", page.read_text()):
             if target not in targets:
                 yield f"{page.relative_to(ROOT)} names `make {target}`, which the Makefile does not have"
 

@@ -64,6 +64,7 @@ async def test_producers_are_asked_to_wait_then_held_then_refused_and_let_go(clu
             log.append(data, acks=1)
     end = log.log_end
     await log.wait_for(end - 1)
+    await until(lambda: store.denied >= 1)
     store.on = False
     await until(lambda: told == [True, False])
     await until(lambda: logs.throttle_ms() == 0)
