@@ -33,8 +33,8 @@ from broker.groups.shapes import Answer, JoinAnswer, SyncAnswer
 from broker.groups.shard import Entry, Shard
 from broker.metadata import Metadata
 from broker.metadata.database import retriable
-from broker.metadata.image import CONSUMER_OFFSETS, NOBODY, Image, Partition
-from broker.metadata.placement import partition_of
+from broker.metadata.image import CONSUMER_OFFSETS, Image, Partition
+from broker.metadata.placement import home_in
 from broker.metadata.rows import Coordinator, GroupRow
 from broker.metadata.topics import OFFSETS_PARTITIONS
 
@@ -90,13 +90,7 @@ class Shards:
         """The partition whose owner coordinates the group; CoordinatorNotAvailable while nobody owns it."""
         if not group_id:
             raise InvalidGroupId("a group id must not be empty")
-        topic = self._metadata.image.topics.get(CONSUMER_OFFSETS)
-        if topic is None or not topic.partitions:
-            raise CoordinatorNotAvailable(f"{CONSUMER_OFFSETS} is not there yet")
-        home = topic.partitions[partition_of(group_id, len(topic.partitions))]
-        if home.owner == NOBODY:
-            raise CoordinatorNotAvailable(f"{CONSUMER_OFFSETS}-{home.index} has no owner now")
-        return home
+        return home_in(self._metadata.image, CONSUMER_OFFSETS, group_id)
 
     async def shard(self, group_id: str) -> Shard:
         """The shard the group lives on, loaded; NotCoordinator where another broker owns it."""

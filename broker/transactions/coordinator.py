@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from broker.clock import Clock
 from broker.errors import (
     ConcurrentTransactions,
-    CoordinatorNotAvailable,
     InvalidRequest,
     InvalidTransactionTimeout,
     InvalidTxnState,
@@ -26,8 +25,8 @@ from broker.metadata import Metadata
 from broker.metadata import transactions as table
 from broker.metadata.database import Tx, retriable
 from broker.metadata.groups import OffsetKey, check_coordinator
-from broker.metadata.image import NOBODY, TRANSACTION_STATE, Partition
-from broker.metadata.placement import partition_of
+from broker.metadata.image import TRANSACTION_STATE, Partition
+from broker.metadata.placement import home_in
 from broker.metadata.rows import Coordinator, OffsetRow, TransactionRow
 from broker.metadata.topics import TRANSACTIONS_PARTITIONS
 from broker.metadata.transactions import Place
@@ -81,13 +80,7 @@ class TransactionCoordinator:
         """The partition whose owner coordinates the id; CoordinatorNotAvailable while nobody owns it."""
         if not transactional_id or "\0" in transactional_id:
             raise InvalidRequest("a transactional id must not be empty, nor hold a NUL")
-        topic = self._metadata.image.topics.get(TRANSACTION_STATE)
-        if topic is None or not topic.partitions:
-            raise CoordinatorNotAvailable(f"{TRANSACTION_STATE} is not there yet")
-        home = topic.partitions[partition_of(transactional_id, len(topic.partitions))]
-        if home.owner == NOBODY:
-            raise CoordinatorNotAvailable(f"{TRANSACTION_STATE}-{home.index} has no owner now")
-        return home
+        return home_in(self._metadata.image, TRANSACTION_STATE, transactional_id)
 
     # -- the producer's side -----------------------------------------------------------------------------------------
 

@@ -11,21 +11,6 @@ from tests.agent.rig import TOKEN, Rig
 WRITE = {"Authorization": f"Bearer {TOKEN}"}
 
 
-@pytest.fixture
-async def rig(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    made = Rig(tmp_path)
-    yield made
-    await asyncio.to_thread(made.agent.close)
-
-
-@pytest.fixture
-async def http(rig):
-    transport = httpx.ASGITransport(rig.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8099") as client:
-        yield client
-
-
 async def _state_of(http, plan, wanted, rig, patience_s=60.0):
     """Rounds until the plan is in `wanted`; what it was in at last."""
     end = time.monotonic() + patience_s

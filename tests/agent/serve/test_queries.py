@@ -1,31 +1,13 @@
 """Questions to the data, and announcements, over the HTTP API of a whole agent."""
 
-import asyncio
 from datetime import timedelta
 
-import httpx
 import numpy as np
-import pytest
 
 from agent.store.batch import Batch
 from tests.agent.rig import NOW, TOKEN, Rig
 
 WRITE = {"Authorization": f"Bearer {TOKEN}"}
-
-
-@pytest.fixture
-async def rig(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    made = Rig(tmp_path)
-    yield made
-    await asyncio.to_thread(made.agent.close)
-
-
-@pytest.fixture
-async def http(rig):
-    transport = httpx.ASGITransport(rig.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8099") as client:
-        yield client
 
 
 def _store(rig: Rig) -> None:
