@@ -70,6 +70,10 @@ class Api:
     drop_when_gone: bool
     """Whether the handler is cancelled when its client hangs up: only for what waits long and changes nothing."""
 
+    def needs_of(self, version: int) -> tuple[Need, ...]:
+        """The rights that one version asks for."""
+        return tuple(need for need in self.needs if need.since <= version <= need.until)
+
     def is_loaded(self, version: int) -> bool:
         """Whether requests of this version can be read at once; otherwise `load` comes first, in a thread."""
         return is_loaded(self.key, version)

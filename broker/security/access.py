@@ -66,6 +66,9 @@ class Need:
     resource: ResourceType
     instead: tuple[Need, ...] = ()
     """Rights of which any one does as well."""
+    since: int = 0
+    until: int = 2**15 - 1
+    """Of which versions; both are included."""
 
 
 ANY_RIGHT = Need(operation=Operation.ANY, resource=ResourceType.ANY)
