@@ -27,6 +27,8 @@ from agent.collect.changes import Event, config_events, event_columns, group_eve
 from agent.collect.exposition import Room
 from agent.collect.lines import Limits
 from agent.collect.offsets import OffsetHistory
+from agent.collect.otlp import TARGET as OTLP
+from agent.collect.pushed import Brought, Pushed
 from agent.collect.readings import admin_readings, restarts
 from agent.collect.remembered import remembered
 from agent.collect.scrape import Scrape, Scraper, Target
@@ -104,6 +106,8 @@ class Collector:
             )
             for target in watch.targets
         ]
+        self.pushed = Pushed(store, watch.cluster, clock=clock)
+        """What others send, for the next round."""
         self._tidying: Future[None] | None = None
         self._owed = np.empty(0, dtype=np.int32)
         """Series that ended in rounds that could not be stored."""
@@ -118,7 +122,8 @@ class Collector:
         at = at or self._clock.now()
         looking = self._pool.submit(self._look, self._configs_due())
         scraping = [self._pool.submit(scraper.scrape, self._http, self.watch.timeout_s) for scraper in self.scrapers]
-        return self._keep(at, looking.result(), [scrape.result() for scrape in scraping])
+        looked, scrapes = looking.result(), [scrape.result() for scrape in scraping]
+        return self._keep(at, looked, scrapes, self.pushed.bring())
 
     def announce(self, event: Event) -> None:
         """An event that was told and not seen; the next round stores it. From any thread; the oldest go first."""
@@ -149,22 +154,23 @@ class Collector:
             self._memory.configs_at = self._clock.monotonic()
         return AdminLook(**{**vars(looked), "took_s": self._clock.monotonic() - began})
 
-    def _keep(self, at: datetime, looked: AdminLook, scrapes: list[Scrape]) -> Round:
+    def _keep(self, at: datetime, looked: AdminLook, scrapes: list[Scrape], pushed: Brought) -> Round:
         cluster = self.watch.cluster
         if self._history is None:
             self._history = remembered(self._store, cluster, at)
         readings = admin_readings(self._store, cluster, at, looked, self._history)
         told = [part for scrape in scrapes for part in (scrape.about, scrape.scraped) if part is not None]
+        told.append(pushed.scraped)
         series = np.concatenate([readings[0], *(part.series for part in told)])
         values = np.concatenate([readings[1], *(part.values for part in told)])
-        ended = self._ended(series, scrapes)
+        ended = self._ended(series, [pushed.ended, *(scrape.ended for scrape in scrapes)])
         with self._announcing:
             announced, self._announced = self._announced, []
         events = (
             announced + self._events(looked) + restarts(cluster, scrapes, self._store, self._began, self._brokers())
         )
         tables = self._structure(at, looked)
-        tables["targets"] = self._targets(looked, scrapes)
+        tables["targets"] = self._targets(looked, scrapes, pushed)
         tables["events"] = event_columns(cluster, events)
         batch = Batch(at=at, series=series, values=values, tables=tables, ended=ended)
         stored = self._store.write(batch)
@@ -175,8 +181,8 @@ class Collector:
             down[ADMIN] = looked.reason
         return Round(at=at, samples=batch.rows, stored=stored, down=down, events=tuple(events))
 
-    def _ended(self, series: NDArray[np.int32], scrapes: list[Scrape]) -> NDArray[np.int32]:
-        ended = np.concatenate([self._owed, *(scrape.ended for scrape in scrapes)])
+    def _ended(self, series: NDArray[np.int32], gone: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+        ended = np.concatenate([self._owed, *gone])
         return np.setdiff1d(ended, series) if len(ended) else ended
 
     def _brokers(self) -> dict[str, str]:
@@ -217,7 +223,7 @@ class Collector:
             tables["log_dirs"] = snapshot.or_empty(dirs, cluster)
         return tables
 
-    def _targets(self, looked: AdminLook, scrapes: list[Scrape]) -> Columns:
+    def _targets(self, looked: AdminLook, scrapes: list[Scrape], pushed: Brought) -> Columns:
         rows: list[tuple[str, bool, str | None, float | None, int | None]] = [
             (
                 scrape.target.name,
@@ -228,6 +234,8 @@ class Collector:
             )
             for scrape in scrapes
         ]
+        if pushed.active:
+            rows.append((OTLP, True, None, None, len(pushed.scraped.series)))
         if self._admin is not None:
             rows.append((ADMIN, looked.topology is not None, looked.reason or None, looked.took_s, None))
             rows += [(f"{ADMIN}/{area}", False, reason, None, None) for area, reason in looked.notes.items()]

@@ -25,3 +25,11 @@ class BadProperties(CollectError):
 
 class BadExposition(CollectError):
     """A metrics body that is not Prometheus text."""
+
+
+class BadPush(CollectError):
+    """What was pushed cannot be read; `number` is the HTTP status that says so."""
+
+    def __init__(self, what: str, *, number: int = 400) -> None:
+        super().__init__(what)
+        self.number = number

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from agent.loop.agent import Agent
 from agent.loop.refused import Refused
-from agent.serve import events, prometheus, queries, reads, writes
+from agent.serve import events, otlp, prometheus, queries, reads, writes
 from agent.serve.access import Door
 from agent.serve.metrics import AgentMetrics
 from agent.store.errors import StateError, StoreError
@@ -35,6 +35,7 @@ def make_app(agent: Agent, door: Door) -> FastAPI:
     app.include_router(writes.router(agent))
     app.include_router(events.router(agent))
     app.include_router(prometheus.router(agent))
+    app.include_router(otlp.router(agent))
 
     @app.get("/metrics", include_in_schema=False)
     def read_metrics() -> Response:
@@ -50,10 +51,9 @@ def _guard(app: FastAPI, door: Door) -> None:
     async def check(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         if request.url.path in _UNGUARDED:
             return await call_next(request)
-        length = request.headers.get("content-length", "0")
         try:
-            if request.method not in {"GET", "HEAD"} and (not length.isdigit() or int(length) > MOST_BODY_BYTES):
-                raise Refused(f"a body of {length} bytes", f"send at most {MOST_BODY_BYTES}", number=413)
+            if request.method not in {"GET", "HEAD"}:
+                _check_body(request)
             door.check(
                 write=request.method not in {"GET", "HEAD"} and request.url.path not in _QUESTIONS,
                 host=request.headers.get("host", ""),
@@ -63,6 +63,17 @@ def _guard(app: FastAPI, door: Door) -> None:
         except Refused as refused:
             return error(refused.number, refused.what, refused.next_step)
         return await call_next(request)
+
+
+def _check_body(request: Request) -> None:
+    """Refused where the body is over its limit, or of a length that nobody says (but where it is counted as read)."""
+    pushed = request.url.path == otlp.PATH
+    most = otlp.MOST_BYTES if pushed else MOST_BODY_BYTES
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > most:
+        raise Refused(f"a body of {length} bytes", f"send at most {most}", number=413)
+    if "transfer-encoding" in request.headers and not pushed:
+        raise Refused("a body of unknown length", "send Content-Length", number=411)
 
 
 def _say_errors(app: FastAPI) -> None:
