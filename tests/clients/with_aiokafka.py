@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import metadata
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from tests.clients.records import PARTITIONS, Got, Record
+from tests.clients.cells import Cell, Ground
+from tests.clients.records import PARTITIONS, Got, Record, differences, records
 
 NAME = "aiokafka"
+
+
+def version() -> str:
+    return metadata.version(NAME)
+
+
+def available() -> str:
+    return ""
+
+
 _AT_ONCE = 2000
 
 
@@ -66,3 +78,12 @@ async def _consume(bootstrap: str, topic: str, count: int, timeout: float) -> li
 def _got(message: object) -> Got:
     record = Record(key=message.key, value=message.value, headers=tuple(message.headers))
     return Got(partition=message.partition, offset=message.offset, record=record)
+
+
+def _group(ground: Ground) -> list[str]:
+    sent = records(ground.records)
+    return differences(sent, run(ground.bootstrap, ground.name, sent, ground.timeout_s))
+
+
+CELLS: dict[str, Cell] = {"group": _group}
+CANNOT: dict[str, str] = {}

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import time
+from importlib import metadata
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from tests.clients.records import PARTITIONS, Got, Record
+from tests.clients.cells import Cell, Ground
+from tests.clients.records import PARTITIONS, Got, Record, differences, records
 
 NAME = "kafka-python"
+
+
+def version() -> str:
+    return metadata.version(NAME)
+
+
+def available() -> str:
+    return ""
 
 
 def run(bootstrap: str, topic: str, sent: list[Record], timeout: float) -> list[Got]:
@@ -49,3 +59,12 @@ def _consume(servers: list[str], topic: str, count: int, timeout: float) -> list
     finally:
         consumer.close()
     return got
+
+
+def _group(ground: Ground) -> list[str]:
+    sent = records(ground.records)
+    return differences(sent, run(ground.bootstrap, ground.name, sent, ground.timeout_s))
+
+
+CELLS: dict[str, Cell] = {"group": _group}
+CANNOT: dict[str, str] = {}

@@ -9,14 +9,20 @@ import dataclasses
 import shutil
 import subprocess
 
-from tests.clients.records import Got, Headers, Record
+from tests.clients.cells import Cell, Ground
+from tests.clients.records import Got, Headers, Record, differences, records
 
 NAME = "kcat"
 _HEADERS: Headers = (("client", b"kcat"), ("kind", b"test"))
 
 
-def available() -> bool:
-    return shutil.which("kcat") is not None
+def available() -> str:
+    return "" if shutil.which("kcat") else "not installed: apt-get install kcat"
+
+
+def version() -> str:
+    told = subprocess.run(["kcat", "-V"], capture_output=True, text=True, timeout=10, check=True).stdout
+    return next(line.split()[1] for line in told.splitlines() if line.startswith("Version"))
 
 
 def sendable(sent: list[Record]) -> list[Record]:
@@ -48,3 +54,12 @@ def _got(line: bytes) -> Got:
     partition, offset, headers, key, value = line.split(b"\t")
     pairs = tuple((name.decode(), text) for name, _, text in (pair.partition(b"=") for pair in headers.split(b",")))
     return Got(partition=int(partition), offset=int(offset), record=Record(key=key, value=value, headers=pairs))
+
+
+def _group(ground: Ground) -> list[str]:
+    sent = sendable(records(ground.records))
+    return differences(sent, run(ground.bootstrap, ground.name, sent, ground.timeout_s))
+
+
+CELLS: dict[str, Cell] = {"group": _group}
+CANNOT: dict[str, str] = {}
