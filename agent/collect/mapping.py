@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCES = Path(__file__).parent / "sources"
-FILES = ("admin", "bundled", "kafka_jmx", "automq")
+FILES = ("admin", "bundled", "kafka_jmx", "automq", "otlp")
 """In order: a metric that two files name belongs to the first."""
 
 DIMENSIONS = (
@@ -34,6 +34,7 @@ DIMENSIONS = (
     "version",
     "spot",
     "broker_id",
+    "metric",
 )
 
 
@@ -83,14 +84,57 @@ def resolve(name: str, labels: Mapping[str, str]) -> Resolved | None:
                     (dimension, labels[label]) for dimension, label in meaning.labels.items() if label in labels
                 ),
             )
+    return _prefixed(name, labels)
+
+
+def _prefixed(name: str, labels: Mapping[str, str]) -> Resolved | None:
+    for prefix in _prefixes():
+        if name.startswith(prefix.name) and set(prefix.labels.values()) <= labels.keys():
+            rest = name.removeprefix(prefix.name)
+            metric = prefix.becomes + prefix.groups.get(rest, "") + rest.replace("_", ".")
+            dimensions = tuple((dimension, labels[label]) for dimension, label in prefix.labels.items())
+            found = (*dimensions, ("metric", metric))
+            return Resolved(measure=prefix.measure, counter=False, scale=1.0, dimensions=found)
     return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prefix:
+    """What all names that begin alike stand for: the rest of the name is the dimension `metric`."""
+
+    name: str
+    measure: str
+    becomes: str
+    labels: Mapping[str, str]
+    """Dimension to label, all of which a series must have."""
+    groups: Mapping[str, str]
+    """The rest of a name to what goes before it."""
+
+
+@cache
+def _prefixes() -> tuple[Prefix, ...]:
+    entries = [entry for file in FILES for entry in _file(file).get("prefix", [])]
+    return tuple(
+        Prefix(
+            name=entry["name"],
+            measure=entry["measure"],
+            becomes=entry["becomes"],
+            labels=entry["labels"],
+            groups={rest: group for group, rests in entry.get("groups", {}).items() for rest in rests},
+        )
+        for entry in entries
+    )
+
+
+def _file(name: str) -> dict[str, Any]:
+    return tomllib.loads((SOURCES / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 @cache
 def _meanings() -> Mapping[str, tuple[Meaning, ...]]:
     found: dict[str, tuple[Meaning, ...]] = {}
     for file in FILES:
-        for entry in tomllib.loads((SOURCES / f"{file}.toml").read_text(encoding="utf-8"))["metric"]:
+        for entry in _file(file)["metric"]:
             meaning = _meaning(file, entry)
             found[meaning.name] = (*found.get(meaning.name, ()), meaning)
     return found

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 
-from agent.collect import identity, structure
+from agent.collect import identity, structure, telemetry
 from agent.collect.catalog import Catalog
 from agent.collect.quantiles import p99s
 from agent.collect.snapshot import ADMIN
@@ -38,9 +38,6 @@ MOST_ROUNDS = 720
 """Over longer windows only so many rounds are read, evenly spaced, the newest always."""
 DAY_S = 86_400.0
 """From here on the cost view is of whole days of the past, not of now."""
-NO_SOURCE: Mapping[str, str] = {
-    "client_telemetry": "no client reports its own metrics: the cluster does not offer KIP-714 telemetry to this agent",
-}
 STRUCTURE_VIEWS = frozenset({"partition", "topic_config", "broker_config", "group_state", "group_lag", "security"})
 
 Kept = TypeVar("Kept")
@@ -78,8 +75,6 @@ class StoreSource:
 
     def fill(self, connection: duckdb.DuckDBPyConnection, view: str, at: datetime, window_s: float) -> None:
         """Inserts the view's rows at `at` over `window_s`; NoData says why there can be none."""
-        if view in NO_SOURCE:
-            raise NoData(NO_SOURCE[view])
         if view == "bill":
             self._fill_bill(connection, at, window_s)
             return
@@ -196,6 +191,8 @@ class StoreSource:
             return self._events(at, window_s)
         if name == "quantiles":
             return p99s(self._window(at, window_s))
+        if name == "told":
+            return self._told(at, window_s)
         if name == "charges":
             return self._charges(at, window_s)
         return self._history(at, window_s)
@@ -315,6 +312,12 @@ class StoreSource:
             "price_date": texts([money.price_date.isoformat() if row.basis == "meter" else None for row in rows]),
             "age_s": np.zeros(len(rows)),
         }
+
+    def _told(self, at: datetime, window_s: float) -> Columns:
+        found = telemetry.told(self._store, self._catalog, at, window_s, self._stale_us(at))
+        if found is None:
+            raise NoData("no client reports its own metrics, neither to a bundled broker (KIP-714) nor here by OTLP")
+        return found
 
     def _history(self, at: datetime, window_s: float) -> Columns:
         """`topic_read_age_s:T` in at most 200 buckets of at least a minute."""
