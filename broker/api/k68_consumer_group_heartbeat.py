@@ -75,6 +75,8 @@ def _check(request: Any, version: int, timeout_s: float) -> None:
         raise InvalidRequest("MemberId can't be empty: from version 1 on members make their own")
     if len(request.member_id) > _MAX_NAME or len(request.instance_id or "") > _MAX_NAME:
         raise InvalidRequest(f"MemberId and InstanceId can't be longer than {_MAX_NAME} characters")
+    if "\0" in request.member_id:
+        raise InvalidRequest("MemberId can't have a NUL in it: it could not be stored")
     if request.instance_id == "" or request.rack_id == "" or request.server_assignor == "":
         raise InvalidRequest("InstanceId, RackId and ServerAssignor can't be empty; null leaves them out")
     if request.member_epoch < -2:

@@ -6,6 +6,8 @@ member one step nearer, and answers with its epoch and, where it changed, its sh
 1. A partition is held by one member at a time: who must give it up says that it did before anybody else gets it.
 2. Nobody is answered an epoch or a share that has not been stored (law 6).
 3. A member's epoch never exceeds the target's, and the target's never the group's.
+4. A large group is not assigned anew for each of many that join at once: who comes in the pause after an assignment
+   has nothing until the first heartbeat after it, and is asked to give that soon.
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ from broker.groups.settings import GroupSettings
 from broker.groups.shapes import Effects, GroupView
 from broker.metadata.image import Image
 
+_SMALL = 100
+_PAUSE_S_PER_MEMBER = 0.000_1
+"""After an assignment of more than a small group's; it takes about a twentieth of that."""
+_LEAST_BEAT_S = 0.1
 Shapes = dict[str, tuple[UUID, int]]
 """Topic to its id and its number of partitions."""
 
@@ -55,6 +61,14 @@ class ConsumerGroup:
         self.pending: tuple[()] = ()
         """No ids are given out that could lapse: clients make their own."""
         self._store = False
+        self._touched: set[str] = set()
+        """Members that changed, came or went since they were stored last."""
+        self._is_stored_whole = False
+        self._looked: int | None = None
+        """The version of the metadata that `shapes` is of; None when subscriptions changed since."""
+        self._assign_after = float("-inf")
+        self._due = float("inf")
+        """No member's time is up before this; it may be earlier than the first one's."""
 
     # -- what is asked of every kind of group ------------------------------------------------------------------------
 
@@ -71,6 +85,13 @@ class ConsumerGroup:
     def must_store(self) -> None:
         """The next answers rely on what has just changed."""
         self._store = True
+
+    def unsaved(self) -> tuple[bool, set[str]]:
+        """What has to be stored now: all members or not, and which."""
+        is_whole = not self._is_stored_whole
+        touched = set(self.members) if is_whole else self._touched
+        self._touched, self._is_stored_whole = set(), True
+        return is_whole, touched
 
     @property
     def state(self) -> ConsumerGroupState:
@@ -98,10 +119,10 @@ class ConsumerGroup:
         )
 
     def due(self) -> float | None:
-        """The monotonic second of the next `tick` that can change something."""
-        moments = [member.deadline for member in self.members.values()]
-        moments += [m.revoke_deadline for m in self.members.values() if m.revoke_deadline is not None]
-        return min(moments, default=None)
+        """The monotonic second of the next `tick` that may change something: asked after each heartbeat, it does not
+        look at every member.
+        """
+        return self._due if self.members else None
 
     def tick(self, now: float) -> None:
         """Time has passed: who was silent, or did not give up what it had to, is out."""
@@ -109,6 +130,7 @@ class ConsumerGroup:
             late = member.revoke_deadline is not None and now >= member.revoke_deadline
             if late or now >= member.deadline:
                 self._remove(member)
+        self._due = min((member.due for member in self.members.values()), default=float("inf"))
 
     def postpone(self, seconds: float) -> None:
         """Gives everyone back the time in which this process was stopped and could not have heard them (law 11)."""
@@ -116,6 +138,7 @@ class ConsumerGroup:
             member.deadline += seconds
             if member.revoke_deadline is not None:
                 member.revoke_deadline += seconds
+        self._due += seconds
 
     # -- the protocol ------------------------------------------------------------------------------------------------
 
@@ -127,23 +150,35 @@ class ConsumerGroup:
         had, known = member.assigned, member.member_id in self.target
         member.deadline = now + limits.consumer_session_s
         changed = self._update(member, beat, cluster)
+        if changed or not known:
+            self._looked = None
         if self._look(cluster) or changed or not known:
             self._bump()
-        if self.epoch > self.target_epoch:
+        if self.epoch > self.target_epoch and now >= self._assign_after:
             self._assign()
+            self._assign_after = now + max(0, len(self.members) - _SMALL) * _PAUSE_S_PER_MEMBER
+        elif not known:
+            self._aim(member.member_id, NOTHING)
         owned = NOTHING if beat.epoch == 0 else beat.owned
         before = member.assigned | member.revoking
         target = self.target.get(member.member_id, NOTHING)
         if member.settle(target, self.target_epoch, owned, lambda p: self._is_free(p, member), now):
             self._hold(member, before)
-            self._store = True
+            self._save(member.member_id)
+        self._due = min(self._due, member.due)
         told = beat.epoch == 0 or beat.is_whole or member.assigned != had
         return BeatAnswer(
             member_id=member.member_id,
             epoch=member.epoch,
-            heartbeat_s=limits.consumer_heartbeat_s,
+            heartbeat_s=self._beat_s(now, limits),
             assignment=member.assigned if told else None,
         )
+
+    def _beat_s(self, now: float, limits: GroupSettings) -> float:
+        """When the member shall speak again: sooner where an assignment is to come."""
+        if self.epoch == self.target_epoch:
+            return limits.consumer_heartbeat_s
+        return min(limits.consumer_heartbeat_s, max(_LEAST_BEAT_S, self._assign_after - now))
 
     def leave(self, member_id: str, instance_id: str | None) -> str:
         """An administrator takes a member out; its id is returned."""
@@ -187,8 +222,10 @@ class ConsumerGroup:
             members=tuple(members),
         )
 
-    def restore_holders(self) -> None:
-        """Who holds what, from the members as they were stored."""
+    def restored(self, *, is_whole: bool) -> None:
+        """Goes on from the members as they were stored, in rows of their own or not."""
+        self._is_stored_whole = is_whole
+        self._due = min((member.due for member in self.members.values()), default=float("inf"))
         self.holders = {place: m.member_id for m in self.members.values() for place in m.assigned | m.revoking}
 
     # -- members -----------------------------------------------------------------------------------------------------
@@ -211,6 +248,7 @@ class ConsumerGroup:
             raise GroupMaxSizeReached(f"group {self.group_id} has {limits.max_size} members: see group.max.size")
         member = _new_member(beat)
         self.members[member.member_id] = member
+        self._touched.add(member.member_id)
         return member
 
     def _replace(self, old: ConsumerMember, beat: Heartbeat) -> ConsumerMember:
@@ -223,14 +261,15 @@ class ConsumerGroup:
         self.members[member.member_id] = member
         self.target[member.member_id] = self.target.pop(old.member_id, NOTHING)
         self._hold(member, NOTHING)
-        self._store = True
+        self._save(old.member_id)
+        self._save(member.member_id)
         return member
 
     def _leave(self, beat: Heartbeat) -> BeatAnswer:
         member = self._known(beat.member_id, beat.instance_id)
         if beat.epoch == LEFT_FOR_NOW and member.instance_id is not None:
             member.epoch, member.revoke_deadline = LEFT_FOR_NOW, None
-            self._store = True
+            self._save(member.member_id)
         else:
             self._remove(member)
         return BeatAnswer(member_id=member.member_id, epoch=beat.epoch, heartbeat_s=0, assignment=None)
@@ -239,6 +278,8 @@ class ConsumerGroup:
         self._release(member)
         del self.members[member.member_id]
         self.target.pop(member.member_id, None)
+        self._looked = None
+        self._save(member.member_id)
         self._bump()
 
     def _known(self, member_id: str, instance_id: str | None) -> ConsumerMember:
@@ -264,7 +305,7 @@ class ConsumerGroup:
 
     def _update(self, member: ConsumerMember, beat: Heartbeat, cluster: Image) -> bool:
         """Takes what the member says; whether it reads other topics now."""
-        before = member.topics
+        before, told = member.topics, member.told
         member.client_id, member.client_host = beat.client_id, beat.client_host
         member.rack = beat.rack if beat.rack is not None else member.rack
         member.assignor = beat.assignor or member.assignor
@@ -277,10 +318,15 @@ class ConsumerGroup:
             found = matching(member.regex, named) if member.regex else frozenset[str]()
             member.matched = frozenset(name for name in found if beat.may_see(name))
             member.looked = (cluster.version, member.regex)
+        if member.told != told:
+            self._touched.add(member.member_id)
         return member.topics != before
 
     def _look(self, cluster: Image) -> bool:
         """Whether subscribed topics came, went or grew."""
+        if self._looked == cluster.version:
+            return False
+        self._looked = cluster.version
         found = {name: cluster.topics[name] for name in self.subscribed() if name in cluster.topics}
         shapes = {name: (topic.id, len(topic.partitions)) for name, topic in found.items()}
         changed, self.shapes = shapes != self.shapes, shapes
@@ -289,6 +335,15 @@ class ConsumerGroup:
     def _bump(self) -> None:
         self.epoch += 1
         self._store = True
+
+    def _save(self, member_id: str) -> None:
+        self._touched.add(member_id)
+        self._store = True
+
+    def _aim(self, member_id: str, share: Places) -> None:
+        if self.target.get(member_id) != share:
+            self._touched.add(member_id)
+        self.target[member_id] = share
 
     def _assign(self) -> None:
         """A new target, by the assignor most members vote for."""
@@ -302,7 +357,8 @@ class ConsumerGroup:
             )
             for member in self.members.values()
         }
-        self.target = ASSIGNORS[self.assignor](candidates, dict(self.shapes.values()))
+        for member_id, share in ASSIGNORS[self.assignor](candidates, dict(self.shapes.values())).items():
+            self._aim(member_id, share)
         self.target_epoch = self.epoch
         self._store = True
 

@@ -60,6 +60,19 @@ class ConsumerMember:
     def topics(self) -> frozenset[str]:
         return self.names | self.matched
 
+    @property
+    def due(self) -> float:
+        """When its time is up."""
+        return self.deadline if self.revoke_deadline is None else min(self.deadline, self.revoke_deadline)
+
+    @property
+    def told(self) -> tuple[object, ...]:
+        """What it says of itself, and what is stored of that."""
+        return (
+            *(self.client_id, self.client_host, self.rack, self.assignor, self.rebalance_timeout_s),
+            *(self.names, self.regex, self.matched),
+        )
+
     def settle(
         self, target: Places, epoch: int, owned: Places | None, is_free: Callable[[Place], bool], now: float
     ) -> bool:

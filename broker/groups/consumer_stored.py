@@ -1,12 +1,16 @@
 """A group of the new protocol as JSON in the metadata store, so that another coordinator can go on with it.
 
-Version 2 (version 1 is a classic group): {"version", "epoch", "target_epoch", "assignor", "shapes": {topic: [id,
-partitions]}, "members": [{"id", ..., "epoch", "previous_epoch", "state", "assigned": {id: [indexes]}, "revoking",
-"target"}]}. Deadlines are left out: they are monotonic, of one process; everyone gets a whole session again.
+Version 3 (version 1 is a classic group): {"version", "epoch", "target_epoch", "assignor", "shapes": {topic: [id,
+partitions]}}, and for each member a row of its own: {"id", ..., "epoch", "previous_epoch", "state", "assigned": {id:
+[indexes]}, "revoking", "target"}. A step writes the members that it changed: were they all in one, a thousand that join
+would each write a thousand. Version 2 had them in the group, as "members", and is read.
+Deadlines are left out: they are monotonic, of one process; everyone gets a whole session again.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -14,35 +18,53 @@ from broker.groups.assignors import Places
 from broker.groups.consumer_group import ConsumerGroup
 from broker.groups.consumer_member import NOTHING, ConsumerMember, MemberState
 
-VERSION = 2
+VERSION = 3
+WITH_MEMBERS = 2
+"""The version that had everything in one."""
 
 
 def dump(group: ConsumerGroup) -> dict[str, Any]:
-    """The group, to be stored."""
+    """The group without its members, to be stored."""
     return {
         "version": VERSION,
         "epoch": group.epoch,
         "target_epoch": group.target_epoch,
         "assignor": group.assignor,
         "shapes": {name: [topic.hex, size] for name, (topic, size) in group.shapes.items()},
-        "members": [
-            _dump_member(member, group.target.get(member.member_id, NOTHING)) for member in group.members.values()
-        ],
     }
 
 
-def load(group_id: str, stored: dict[str, Any], *, session_s: float, now: float) -> ConsumerGroup:
+def dump_members(group: ConsumerGroup, members: Iterable[str]) -> dict[str, str | None]:
+    """Some of its members, to be stored; None for those that are gone."""
+    found: dict[str, str | None] = {}
+    for member_id in members:
+        member = group.members.get(member_id)
+        found[member_id] = None if member is None else _line(_dump_member(member, group.target.get(member_id, NOTHING)))
+    return found
+
+
+def load(
+    group_id: str, stored: dict[str, Any], rows: Mapping[str, str | None], *, session_s: float, now: float
+) -> ConsumerGroup:
     """The group, as stored."""
     group = ConsumerGroup(group_id)
     group.epoch, group.target_epoch = stored["epoch"], stored["target_epoch"]
     group.assignor = stored["assignor"]
     group.shapes = {name: (UUID(hex=topic), size) for name, (topic, size) in stored["shapes"].items()}
-    for fields in stored["members"]:
+    if stored["version"] == WITH_MEMBERS:
+        members = stored["members"]
+    else:
+        members = [json.loads(row) for row in rows.values() if row is not None]
+    for fields in members:
         member = _load_member(fields, session_s, now)
         group.members[member.member_id] = member
         group.target[member.member_id] = _places(fields["target"])
-    group.restore_holders()
+    group.restored(is_whole=stored["version"] == VERSION)
     return group
+
+
+def _line(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def _dump_member(member: ConsumerMember, target: Places) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class GroupCoordinator:
     async def heartbeat(self, group_id: str, member_id: str, instance_id: str | None, generation: int) -> None:
         """A sign of life, or the error that tells the member what to do."""
         shard, entry = await self._member_entry(group_id, member_id)
-        await self._shards.step(
+        await self._shards.glance(
             shard, entry, lambda group, now: group.heartbeat(member_id, instance_id, generation, now)
         )
 

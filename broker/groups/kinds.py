@@ -9,6 +9,7 @@ from broker.groups import consumer_stored, membership, stored
 from broker.groups.consumer_group import ConsumerGroup
 from broker.groups.group import Group
 from broker.groups.settings import GroupSettings
+from broker.metadata.rows import GroupRow
 
 AnyGroup = Group | ConsumerGroup
 
@@ -40,23 +41,33 @@ def abandon(group: AnyGroup, error: KafkaError) -> None:
         membership.abandon(group, error)
 
 
-def dump(group: AnyGroup, emptied_ms: int | None) -> str:
-    """The group as it is stored, with the wall-clock time since when it has been empty."""
-    fields = consumer_stored.dump(group) if isinstance(group, ConsumerGroup) else stored.dump(group)
+def dump(group: AnyGroup, coordinator_uid: int, emptied_ms: int | None) -> GroupRow:
+    """What is to be stored of the group after its last steps, with the wall-clock time since when it has been empty."""
+    members: dict[str, str | None] = {}
+    is_whole = True
+    if isinstance(group, ConsumerGroup):
+        fields = consumer_stored.dump(group)
+        is_whole, touched = group.unsaved()
+        members = consumer_stored.dump_members(group, touched)
+    else:
+        fields = stored.dump(group)
     if emptied_ms is not None:
         fields["emptied_ms"] = emptied_ms
-    return json.dumps(fields, separators=(",", ":"))
+    state = json.dumps(fields, separators=(",", ":"))
+    return GroupRow(
+        group_id=group.group_id, coordinator_uid=coordinator_uid, state=state, members=members, is_whole=is_whole
+    )
 
 
-def load(group_id: str, text: str, settings: GroupSettings, now: float) -> tuple[AnyGroup, int | None]:
+def load(row: GroupRow, settings: GroupSettings, now: float) -> tuple[AnyGroup, int | None]:
     """The group, and since when it has been empty. ValueError for a version that a newer broker wrote."""
-    fields = json.loads(text)
+    group_id, fields = row.group_id, json.loads(row.state)
     emptied_ms: int | None = fields.get("emptied_ms")
     match fields["version"]:
         case stored.VERSION:
             return stored.load(group_id, fields, initial_delay_s=settings.initial_delay_s, now=now), emptied_ms
-        case consumer_stored.VERSION:
+        case consumer_stored.VERSION | consumer_stored.WITH_MEMBERS:
             session_s = settings.consumer_session_s
-            return consumer_stored.load(group_id, fields, session_s=session_s, now=now), emptied_ms
+            return consumer_stored.load(group_id, fields, row.members, session_s=session_s, now=now), emptied_ms
         case newer:
-            raise ValueError(f"group {group_id} is stored in version {newer}; this broker reads 1 and 2")
+            raise ValueError(f"group {group_id} is stored in version {newer}; this broker reads 1 to 3")

@@ -35,7 +35,7 @@ from broker.metadata import Metadata
 from broker.metadata.database import retriable
 from broker.metadata.image import CONSUMER_OFFSETS, Image, Partition
 from broker.metadata.placement import home_in
-from broker.metadata.rows import Coordinator, GroupRow
+from broker.metadata.rows import Coordinator
 from broker.metadata.topics import OFFSETS_PARTITIONS
 
 T = TypeVar("T")
@@ -147,7 +147,9 @@ class Shards:
     async def glance(
         self, shard: Shard, entry: Entry, act: Callable[[Any, float], None], kind: type[AnyGroup] = Group
     ) -> None:
-        """A step that leaves what is stored as it is, such as a commit's check: at once where nobody is under way."""
+        """A step that leaves what is stored as it is, such as a heartbeat or a commit's check: at once where nobody is
+        under way. It may put off what is due, and needs no look at every member for that: `due` is then early.
+        """
         if not entry.stored or entry.lock.locked():
             await self.step(shard, entry, act, kind)
             return
@@ -156,7 +158,6 @@ class Shards:
         try:
             act(entry.group, self._clock.monotonic())
         finally:
-            entry.reschedule()
             if entry.group.has_effects:
                 await self.step(shard, entry, lambda group, now: None, kind)
 
@@ -207,8 +208,7 @@ class Shards:
             entry.emptied_ms = None
         elif entry.emptied_ms is None:
             entry.emptied_ms = self._clock.wall_ms()
-        state = kinds.dump(entry.group, entry.emptied_ms)
-        row = GroupRow(group_id=entry.group.group_id, coordinator_uid=shard.coordinator.uid, state=state)
+        row = kinds.dump(entry.group, shard.coordinator.uid, entry.emptied_ms)
         async with retriable():
             await self._metadata.save_group(row, coordinator=shard.coordinator)
         entry.stored = True
@@ -237,7 +237,7 @@ class Shards:
             now = self._clock.monotonic()
             groups = {}
             for row in rows:
-                group, emptied_ms = kinds.load(row.group_id, row.state, self._settings, now)
+                group, emptied_ms = kinds.load(row, self._settings, now)
                 groups[row.group_id] = Entry(group=group, stored=True, emptied_ms=emptied_ms)
                 groups[row.group_id].reschedule()
             coordinator = Coordinator(uid=home.uid, owner=home.owner, epoch=home.epoch)

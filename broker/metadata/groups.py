@@ -108,7 +108,8 @@ def expire(
     )
     (left,) = tx.one("SELECT count(*) FROM offsets WHERE group_id = ?", group_id)
     if is_empty and not left:
-        tx.run("DELETE FROM groups WHERE group_id = ?", group_id)
+        for table in ("groups", "group_members"):
+            tx.run(f"DELETE FROM {table} WHERE group_id = ?", group_id)
     return int(left)
 
 
@@ -119,12 +120,24 @@ def save_group(tx: Tx, row: GroupRow, coordinator: Coordinator) -> None:
         " coordinator_uid = excluded.coordinator_uid, state = excluded.state",
         *(row.group_id, row.coordinator_uid, row.state),
     )
+    if row.is_whole:
+        tx.run("DELETE FROM group_members WHERE group_id = ?", row.group_id)
+    else:
+        tx.many(
+            "DELETE FROM group_members WHERE group_id = ? AND member_id = ?",
+            [(row.group_id, member) for member, state in row.members.items() if state is None],
+        )
+    tx.many(
+        "INSERT INTO group_members(group_id, member_id, state) VALUES (?, ?, ?)"
+        " ON CONFLICT (group_id, member_id) DO UPDATE SET state = excluded.state",
+        [(row.group_id, member, state) for member, state in row.members.items() if state is not None],
+    )
 
 
 def delete_group(tx: Tx, group_id: str, coordinator: Coordinator) -> None:
     check_coordinator(tx, coordinator)
     tx.run("DELETE FROM groups WHERE group_id = ?", group_id)
-    for table in ("offsets", "txn_offsets"):
+    for table in ("offsets", "txn_offsets", "group_members"):
         tx.run(f"DELETE FROM {table} WHERE group_id = ?", group_id)
 
 
@@ -133,7 +146,14 @@ def groups(tx: Tx, coordinator_uid: int) -> list[GroupRow]:
     business.
     """
     rows = tx.all("SELECT group_id, coordinator_uid, state FROM groups WHERE coordinator_uid = ?", coordinator_uid)
-    return [GroupRow(group_id=g, coordinator_uid=u, state=s) for g, u, s in rows]
+    members: dict[str, dict[str, str | None]] = {}
+    for group_id, member_id, state in tx.all(
+        "SELECT m.group_id, m.member_id, m.state FROM group_members m JOIN groups g ON g.group_id = m.group_id"
+        " WHERE g.coordinator_uid = ?",
+        coordinator_uid,
+    ):
+        members.setdefault(group_id, {})[member_id] = state
+    return [GroupRow(group_id=g, coordinator_uid=u, state=s, members=members.get(g, {})) for g, u, s in rows]
 
 
 def offset_groups(tx: Tx) -> list[str]:

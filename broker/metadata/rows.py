@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,10 @@ class GroupRow:
     """The uid of the `__consumer_offsets` partition the group hashes to."""
     state: str
     """JSON, owned by groups/."""
+    members: Mapping[str, str | None] = field(default_factory=dict)
+    """Members that are kept in rows of their own, JSON too. Written: those that changed, None for one that is gone."""
+    is_whole: bool = True
+    """Written: whether `members` are all there are, so that rows of others go."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ rewrites             partitions whose ranges were replaced, numbered upwards, so
 cleaned              cleanup.policy=compact: below it no key has an older record
 acls                 who may do what (security/); each row is a whole rule
 quotas               how much who may use; entities and numbers as text
+group_members        members of groups of the new protocol, a row each: one that joins writes its own, not everybody's
 scram                what is kept of users' passwords; in no snapshot
 secrets              what brokers prove to each other that they know; never shown to anybody else
 transactions         one row per transactional id, conditional on its partition of `__transaction_state`
@@ -126,6 +127,11 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     """
     CREATE TABLE quotas(entity TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(entity, key));
+    """,
+    """
+    CREATE TABLE group_members(
+      group_id TEXT NOT NULL, member_id TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY(group_id, member_id))
+      WITHOUT ROWID;
     """,
 )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
+from random import Random
 from types import MappingProxyType
 from uuid import UUID
 
@@ -18,12 +20,13 @@ from broker.errors import (
     UnknownMemberId,
     UnreleasedInstanceId,
 )
-from broker.groups import consumer_stored
+from broker.groups import kinds
 from broker.groups.consumer_group import ConsumerGroup
-from broker.groups.consumer_shapes import BeatAnswer, ConsumerGroupState, Heartbeat
+from broker.groups.consumer_shapes import BeatAnswer, ConsumerGroupState, ConsumerGroupView, Heartbeat
 from broker.groups.patterns import compiled, matching
 from broker.groups.settings import GroupSettings
 from broker.metadata.image import EMPTY, Image, Partition, Topic
+from broker.metadata.rows import GroupRow
 
 LIMITS = GroupSettings(max_size=3)
 T, U = UUID(int=1), UUID(int=2)
@@ -54,6 +57,35 @@ def cluster(version: int = 1, **sizes: int) -> Image:
     return replace(EMPTY, version=version, topics=MappingProxyType(topics))
 
 
+class Rows:
+    """A group as the metadata store keeps it: what each step wrote, one over the other."""
+
+    def __init__(self) -> None:
+        self.row = GroupRow(group_id="orders", coordinator_uid=0, state="")
+        self.written = 0
+
+    def save(self, group: ConsumerGroup) -> None:
+        self.written = 0
+        if not group.take().store:
+            return
+        step = kinds.dump(group, 0, None)
+        kept = {} if step.is_whole else dict(self.row.members)
+        kept.update(step.members)
+        self.written = len(step.members)
+        self.row = replace(step, members={name: state for name, state in kept.items() if state is not None})
+
+    def read(self, now: float) -> ConsumerGroup:
+        group, _ = kinds.load(self.row, LIMITS, now)
+        assert isinstance(group, ConsumerGroup)
+        return group
+
+
+def seen(group: ConsumerGroup) -> ConsumerGroupView:
+    """As it is described, whatever the order of its members."""
+    view = group.describe()
+    return replace(view, members=tuple(sorted(view.members, key=lambda member: member.member_id)))
+
+
 class Play:
     """A group, a clock and a cluster; members speak through `beat`."""
 
@@ -63,6 +95,8 @@ class Play:
         self.cluster = cluster(t=4)
         self.epochs: dict[str, int] = {}
         self.owned: dict[str, frozenset[tuple[UUID, int]]] = {}
+        self.limits = LIMITS
+        self.rows = Rows()
 
     def beat(self, name: str, **changes: object) -> BeatAnswer:
         """What the member says next, and does with the answer."""
@@ -82,11 +116,13 @@ class Play:
             owned=frozenset() if joins else self.owned[name],
             may_see=lambda topic: True,
         )
-        answer = self.group.heartbeat(replace(said, **changes), self.cluster, self.now, LIMITS)  # type: ignore[arg-type]
+        answer = self.group.heartbeat(replace(said, **changes), self.cluster, self.now, self.limits)  # type: ignore[arg-type]
         self.epochs[name] = answer.epoch
         if answer.assignment is not None:
             self.owned[name] = answer.assignment
-        self.group.take()
+        self.rows.save(self.group)
+        if len(self.group.members) < 10:
+            assert seen(self.rows.read(self.now)) == seen(self.group)
         return answer
 
     def settle(self, *names: str) -> None:
@@ -229,13 +265,80 @@ def test_a_stored_group_goes_on_where_it_was(play: Play) -> None:
     play.beat("a")
     play.beat("b")
     play.beat("a", owned=ALL)
-    text = json.dumps(consumer_stored.dump(play.group))
-    again = consumer_stored.load("orders", json.loads(text), session_s=45, now=play.now)
+    again = play.rows.read(play.now)
     assert (again.describe(), again.holders) == (play.group.describe(), play.group.holders)
     play.group = again
     play.settle("a", "b")
     assert play.owned["a"] | play.owned["b"] == ALL and not play.owned["a"] & play.owned["b"]
     assert play.group.state is ConsumerGroupState.STABLE
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_steps_write_adds_up_to_the_whole_group(play: Play, seed: int) -> None:
+    chance = Random(seed)
+    play.limits = replace(LIMITS, max_size=20)
+    for _ in range(200):
+        name = f"m{chance.randrange(8)}"
+        play.now += chance.choice((0.1, 1.0, 20.0))
+        if chance.random() < 0.1:
+            play.cluster = cluster(version=play.cluster.version + 1, t=chance.randint(1, 30), u=chance.randint(0, 4))
+        if chance.random() < 0.05:
+            play.group = play.rows.read(play.now)
+        play.group.tick(play.now)
+        play.rows.save(play.group)
+        with contextlib.suppress(UnknownMemberId, FencedMemberEpoch, FencedInstanceId, UnreleasedInstanceId):
+            play.beat(name, **_whim(chance, name))
+        if name not in play.group.members:
+            play.epochs.pop(name, None)
+            play.owned.pop(name, None)
+
+
+def _whim(chance: Random, name: str) -> dict[str, object]:
+    """What a member may say besides that it is alive."""
+    whims: list[dict[str, object]] = [{}, {}, {}, {"names": frozenset({"t", "u"})}, {"names": frozenset({"t"})}]
+    whims += [{"assignor": "range"}, {"epoch": -1}, {"epoch": 0, "owned": frozenset()}]
+    return chance.choice(whims)
+
+
+def test_a_member_that_joins_many_writes_few_rows(play: Play) -> None:
+    play.limits = replace(LIMITS, max_size=1000)
+    play.cluster = cluster(t=400)
+    written = 0
+    for number in range(400):
+        play.now += 0.001
+        play.beat(f"m{number:03}")
+        written += play.rows.written
+    assert written < 400 * 10
+    play.now += 1
+    settled = [f"m{number:03}" for number in range(400)]
+    play.settle(*settled)
+    assert play.group.state is ConsumerGroupState.STABLE
+    assert seen(play.rows.read(play.now)) == seen(play.group)
+
+
+def test_who_joins_a_large_group_soon_after_another_is_asked_to_come_again_soon(play: Play) -> None:
+    play.limits = replace(LIMITS, max_size=1000)
+    play.cluster = cluster(t=400)
+    first = [play.beat(f"m{number:03}") for number in range(102)]
+    assert {answer.heartbeat_s for answer in first[:101]} == {play.limits.consumer_heartbeat_s}
+    assert 0 < first[101].heartbeat_s < 1
+    assert play.group.state is ConsumerGroupState.ASSIGNING
+    play.now += first[101].heartbeat_s
+    assert play.beat("m101").heartbeat_s == play.limits.consumer_heartbeat_s
+    assert len(play.group.target["m101"]) == 3
+
+
+def test_a_group_that_was_stored_in_one_is_read_and_written_in_rows(play: Play) -> None:
+    play.beat("a")
+    row = play.rows.row
+    members = [json.loads(state) for state in row.members.values() if state is not None]
+    old = {**json.loads(row.state), "version": 2, "members": members}
+    again, _ = kinds.load(replace(row, state=json.dumps(old), members={}), LIMITS, play.now)
+    assert isinstance(again, ConsumerGroup)
+    assert again.describe() == play.group.describe()
+    play.group = again
+    play.beat("b")
+    assert (play.rows.row.is_whole, set(play.rows.row.members)) == (True, {"a", "b"})
 
 
 def test_an_administrator_takes_a_member_out(play: Play) -> None:
