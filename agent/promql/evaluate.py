@@ -111,10 +111,9 @@ class Evaluator:
         op, modifier = str(node.op), node.modifier
         names = tuple(modifier.labels) if modifier else ()
         without = bool(modifier) and str(modifier.type).endswith("Without")
-        if op == "sum":
-            coarse = self._rolled(node.expr, grid, (names, without))
-            if coarse is not None:
-                return coarse
+        coarse = self._rolled(node.expr, grid, op, (names, without))
+        if coarse is not None:
+            return coarse
         vector = self._vector(node.expr, grid)
         if op in aggregate.SIMPLE:
             return aggregate.simple(op, vector, names, without=without)
@@ -139,7 +138,7 @@ class Evaluator:
         function = FUNCTIONS.get(name)
         if function is None:
             raise Unsupported(f"the function {name}() is not supported by this agent")
-        coarse = self._rolled(node, grid, None)
+        coarse = self._rolled(node, grid, "", None)
         if coarse is not None:
             return merged(coarse)
         call = Call(
@@ -150,15 +149,15 @@ class Evaluator:
         )
         return function(call)
 
-    def _rolled(self, node: Any, grid: Grid, by: tuple[tuple[str, ...], bool] | None) -> Vector | None:
-        """rate or increase, summed where `by` says how, from rollups where the samples would be too many."""
-        call = rolled.rollable(node)
+    def _rolled(self, node: Any, grid: Grid, within: str, by: tuple[tuple[str, ...], bool] | None) -> Vector | None:
+        """A function of a range, aggregated where `by` says how, from rollups where the samples would be too many."""
+        call = rolled.rollable(node, within)
         if call is None:
             return None
         selector, range_ms = call.args[0].vector_selector, milliseconds(call.args[0].range)
         selection = self._source.select(matchers_of(selector))
-        labels = selection.labels
-        groups, left = rolled.alone(labels) if by is None else aggregate.grouped(labels, by[0], without=by[1])
+        labels, function = selection.labels, call.func.name
+        groups, left = rolled.alone(labels, function) if by is None else aggregate.grouped(labels, by[0], without=by[1])
         found = rolled.from_rollups(
             self._source,
             self._budget,
@@ -167,11 +166,11 @@ class Evaluator:
             left,
             self._ends(selector, grid),
             range_ms,
-            per_second=call.func.name == "rate",
+            function=function,
         )
         if found is not None:
             self.warnings.append(
-                f"{call.func.name}() of {len(selection.ids)} series was computed from five-minute rollups, for its "
+                f"{function}() of {len(selection.ids)} series was computed from five-minute rollups, for its "
                 f"samples are more than the {self._settings.most_samples} that one query may load"
             )
         return found

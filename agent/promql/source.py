@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from agent.promql.labels import LabelTable
 
 Op = Literal["=", "!=", "=~", "!~"]
+Measure = Literal["increase", "sum", "low", "high", "last"]
+"""What a rollup keeps of its samples; `increase` has resets corrected, `last` is of use for one series a group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +49,13 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grown:
-    """What groups of counters grew by in each five minutes, resets corrected; nothing for a bucket without samples."""
+    """One measure of groups of series in each five minutes; nothing for a bucket without samples."""
 
     group: NDArray[np.int32]
     start: NDArray[np.int64]
     """Milliseconds since 1970; a multiple of `BUCKET_MS`."""
-    increase: NDArray[np.float64]
+    value: NDArray[np.float64]
+    """Of all series of the group: increases and sums added up, the lowest low, the highest high."""
     count: NDArray[np.int64]
     """Samples behind it."""
 
@@ -69,5 +72,7 @@ class Source(Protocol):
     def read(self, ids: NDArray[np.int32], since_ms: int, until_ms: int, most: int) -> Samples:
         """Samples with since <= time <= until; TooMuch beyond `most`."""
 
-    def grown(self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int) -> Grown | None:
-        """Rollups that start in [since, until], added up by group; None where none are kept."""
+    def grown(
+        self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int, measure: Measure
+    ) -> Grown | None:
+        """Rollups that start in [since, until], made one by group; None where none are kept."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from agent.promql.errors import TooMuch
 from agent.promql.labels import LabelTable
-from agent.promql.source import Grown, Matcher, Samples, Selection
+from agent.promql.source import Grown, Matcher, Measure, Samples, Selection
 from agent.store import reading
 from agent.store.samples import SampleStore
 
@@ -78,16 +78,27 @@ class StoredSource:
                 )
         points = self._reader.points(ids, since_ms, until_ms)
         return Samples(
-            row=np.searchsorted(ids, points.series).astype(np.int32),
+            row=_rows(ids, points.series),
             times=points.at_ms,
             values=points.values,
             stale=reading.is_stale(points.values),
         )
 
-    def grown(self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int) -> Grown | None:
-        """Rollups that start in [since, until], added up by group."""
-        found = self._reader.increases(ids, groups, since_ms, until_ms)
-        return Grown(group=found.group, start=found.start_ms, increase=found.increase, count=found.count)
+    def grown(
+        self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int, measure: Measure
+    ) -> Grown | None:
+        """Rollups that start in [since, until], made one by group."""
+        found = self._reader.grouped(ids, groups, since_ms, until_ms, measure)
+        return Grown(group=found.group, start=found.start_ms, value=found.value, count=found.count)
+
+
+def _rows(ids: NDArray[np.int32], series: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Where each sample's series is among the ids, by a table of all numbers between the least and the greatest."""
+    least = int(ids[0])
+    table = np.zeros(int(ids[-1]) - least + 1, dtype=np.int32)
+    table[ids - least] = np.arange(len(ids), dtype=np.int32)
+    found: NDArray[np.int32] = table[series - least]
+    return found
 
 
 def _none() -> Samples:

@@ -31,6 +31,8 @@ STALE = float(np.array([STALE_BITS], dtype=np.uint64).view(np.float64)[0])
 """Prometheus's own stale marker."""
 BUCKET_MS = 300_000
 """Of a rollup."""
+MOST_LISTED = 64
+"""So few series are listed in the query: DuckDB then skips the row groups between them; for a join it does not."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANCE = "coalesce(labels['instance'], nullif(regexp_extract(target, '^[a-z]+://([^/]+)', 1), ''), target)"
 OPERATORS: Mapping[str, str] = {
@@ -82,12 +84,12 @@ class Buckets:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Increases:
-    """Rollups of many series added up by group and bucket."""
+class GroupedBuckets:
+    """One measure of the rollups of many series, made one by group and bucket."""
 
     group: NDArray[np.int32]
     start_ms: NDArray[np.int64]
-    increase: NDArray[np.float64]
+    value: NDArray[np.float64]
     count: NDArray[np.int64]
 
 
@@ -113,15 +115,11 @@ class SeriesReader:
 
     def points(self, ids: NDArray[np.int32], since_ms: int, until_ms: int) -> Points:
         """Every sample of these series in [since, until]."""
-        rows = self._read(
-            "samples",
-            "SELECT x.series, epoch_us(x.ts) AS us, x.value FROM {relation} x {chosen} WHERE {between} "
-            "ORDER BY x.series, x.ts",
-            ids,
-            since_ms,
-            until_ms,
-        )
-        return Points(series=np.asarray(rows["series"]), at_ms=rows["us"] // 1000, values=_values(rows["value"]))
+        sql = "SELECT x.series, epoch_us(x.ts) AS us, x.value FROM {relation} x {chosen} WHERE {between}"
+        rows = self._read("samples", sql, ids, since_ms, until_ms)
+        series, at_us = np.asarray(rows["series"]), np.asarray(rows["us"])
+        order = _order(series, at_us)
+        return Points(series=series[order], at_ms=at_us[order] // 1000, values=_values(rows["value"])[order])
 
     def count(self, ids: NDArray[np.int32], since_ms: int, until_ms: int) -> int:
         """How many samples `points` would give: cheap, and asked before a read that may be too large to hold."""
@@ -141,19 +139,28 @@ class SeriesReader:
             },
         )
 
-    def increases(self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int) -> Increases:
-        """What the series of each group grew by in each five minutes that start in [since, until], added in SQL."""
+    def grouped(
+        self,
+        ids: NDArray[np.int32],
+        groups: NDArray[np.int32],
+        since_ms: int,
+        until_ms: int,
+        measure: Literal["increase", "sum", "low", "high", "last"],
+    ) -> GroupedBuckets:
+        """One measure of each group's series in each five minutes that start in [since, until], made one in SQL."""
+        combined = {"low": "min", "high": "max", "last": "max"}.get(measure, "sum")
         rows = self._store.over_rollups(
-            "wanted.member AS member, epoch_us(x.ts) AS us, sum(increase) AS increase, sum(count)::BIGINT AS count",
-            "GROUP BY 1, 2",
+            f"wanted.member AS member, epoch_us(x.ts) AS us, {combined}({measure}) AS value, "
+            "sum(count)::BIGINT AS count",
+            "GROUP BY wanted.member, x.ts",
             _time(since_ms),
             _time(until_ms),
             {"id": ids, "member": groups},
         )
-        return Increases(
+        return GroupedBuckets(
             group=np.asarray(rows["member"], dtype=np.int32),
             start_ms=np.asarray(rows["us"]) // 1000,
-            increase=np.ma.filled(np.ma.asarray(rows["increase"], dtype=np.float64), 0.0),
+            value=np.ma.filled(np.ma.asarray(rows["value"], dtype=np.float64), 0.0),
             count=np.asarray(rows["count"], dtype=np.int64),
         )
 
@@ -161,12 +168,15 @@ class SeriesReader:
         ids = np.unique(np.asarray(ids, dtype=np.int32))
         if not len(ids):
             ids = np.array([-1], dtype=np.int32)
-        everything = len(ids) >= self._store.series_count
-        chosen = "" if everything else "JOIN wanted ON wanted.id = x.series"
+        in_a_row = int(ids[-1]) - int(ids[0]) + 1 == len(ids)
+        listed = len(ids) <= MOST_LISTED
+        chosen = "" if in_a_row or listed else "JOIN wanted ON wanted.id = x.series"
         between = (
             "x.ts >= make_timestamptz($since::BIGINT) AND x.ts <= make_timestamptz($until::BIGINT) "
             f"AND x.series BETWEEN {ids[0]} AND {ids[-1]}"
         )
+        if listed and not in_a_row:
+            between += f" AND x.series IN ({', '.join(map(str, ids.tolist()))})"
 
         def text(relation: str) -> str:
             return sql.format(relation=relation, chosen=chosen, between=between)
@@ -177,7 +187,7 @@ class SeriesReader:
             _time(until_ms),
             text,
             {"since": since_ms * 1000, "until": until_ms * 1000 + 999},
-            **({} if everything else {"wanted": {"id": ids}}),
+            **({"wanted": {"id": ids}} if chosen else {}),
         )
 
     def _labels_of(self, ids: NDArray[np.int32]) -> list[Mapping[str, str]]:
@@ -219,6 +229,15 @@ def _column(label: str, number: int, parameters: dict[str, Any]) -> str:
     parameters[f"l{number}"] = label
     own = f"labels[$l{number}]"
     return f"coalesce({own}, cluster)" if label == "cluster" else f"coalesce({own}, '')"
+
+
+def _order(series: NDArray[np.int32], at_us: NDArray[np.int64]) -> NDArray[np.intp]:
+    """By series, then time: files are sorted so and hot rounds are in order of time, so runs need only be merged."""
+    order = np.argsort(series, kind="stable")
+    sorted_series, times = series[order], at_us[order]
+    if ((sorted_series[1:] == sorted_series[:-1]) & (times[1:] < times[:-1])).any():
+        return np.lexsort((at_us, series))
+    return order
 
 
 def _values(column: NDArray[Any]) -> NDArray[np.float64]:

@@ -31,7 +31,8 @@ from agent.store.closing import Closer
 from agent.store.errors import StoreError
 from agent.store.hours import KINDS, column_names, hour_name, split_name, within
 from agent.store.identity import DDL, MOST_PENDING, Identities, Labels
-from agent.store.rollups import HOUR_OF, LOOK_BACK, rollup_sql, stored_sql
+from agent.store.recent import RecentRollups
+from agent.store.rollups import stored_sql
 from agent.store.shelf import Keep, Shelf
 
 __all__ = ["Labels", "SampleStore"]
@@ -42,6 +43,8 @@ CHECKED_ROWS = 5_000_000
 STEP = timedelta(minutes=1)
 """A wall clock that moves this much more or less than the other one has stepped."""
 LEAST_FREE_BYTES = 4 << 20
+FEW = 8
+"""Less than an eighth of all series: their recent buckets are made for them alone."""
 DAMAGE = ("corrupt", "checksum", "not a valid duckdb", "serializ", "deserializ", "failed to read", "magic bytes")
 
 
@@ -81,6 +84,7 @@ class SampleStore:
         self._clocks: tuple[datetime, float] | None = None
         self.shelf = Shelf(directory, self._keep)
         self._closer = Closer(self.shelf, self._cursor, self._lock)
+        self._recent = RecentRollups(lambda since, until: self.relation("samples", since, until))
         with self._lock:
             self._open()
 
@@ -119,6 +123,7 @@ class SampleStore:
                 return False
             self._failures = 0
             self.stored += batch.rows
+            self._recent.came(batch.at)
             return True
 
     def _write(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
@@ -158,10 +163,9 @@ class SampleStore:
             hot = within(self._hot_hours(kind), since, until)
             closed = within(self.shelf.hours(kind), since, until)
         columns = ", ".join(column_names(kind))
-        parts = [f"SELECT {columns} FROM {kind}_{hour}" for hour in hot]
         files = ", ".join(f"'{self.shelf.hour(f'{kind}_{hour}')}'" for hour in closed)
-        if files:
-            parts.append(f"SELECT {columns} FROM read_parquet([{files}])")
+        parts = [f"SELECT {columns} FROM read_parquet([{files}])"] if files else []
+        parts += [f"SELECT {columns} FROM {kind}_{hour}" for hour in hot]
         if not parts:
             empty = ", ".join(
                 f"NULL::{column.split(' ', 1)[1]} AS {column.split()[0]}" for column in KINDS[kind].split(", ")
@@ -208,15 +212,20 @@ class SampleStore:
     def over_rollups(self, picked: str, rest: str, since: datetime, until: datetime, wanted: Columns) -> Columns:
         """SELECTs `picked` of the rollups `x` that start in [since, until] and belong to a series in `wanted` (id)."""
         span = {"since": int(instant(since).astype(np.int64)), "until": int(instant(until).astype(np.int64))}
+        ids = wanted["id"]
+        if not len(ids):
+            ids = np.array([-1], dtype=np.int32)
         with self._lock:
+            buckets = self._rollup_relation(since, until, len(ids))
             return self.query(
-                f"SELECT {picked} FROM {self._rollup_relation(since, until)} x JOIN wanted ON wanted.id = x.series "
-                f"WHERE x.ts BETWEEN make_timestamptz($since::BIGINT) AND make_timestamptz($until::BIGINT) {rest}",
+                f"SELECT {picked} FROM {buckets} x JOIN wanted ON wanted.id = x.series "
+                f"WHERE x.ts BETWEEN make_timestamptz($since::BIGINT) AND make_timestamptz($until::BIGINT) "
+                f"AND x.series BETWEEN {ids.min()} AND {ids.max()} {rest}",
                 span,
                 wanted=wanted,
             )
 
-    def _rollup_relation(self, since: datetime, until: datetime) -> str:
+    def _rollup_relation(self, since: datetime, until: datetime, series: int) -> str:
         """What is in files, and the hours that are not, made from their samples."""
         spans = self.shelf.rollup_spans()
         own = {hour for hour in spans if len(hour) == 10}
@@ -231,15 +240,9 @@ class SampleStore:
         )
         if not live:
             return stored
-        first = datetime.strptime(f"{live[0]}+0000", "%Y%m%d%H%z")
-        last = datetime.strptime(f"{live[-1]}+0000", "%Y%m%d%H%z")
-        samples = self.relation("samples", first - LOOK_BACK, last)
-        named = ", ".join(f"'{hour}'" for hour in live)
-        chosen = (
-            f"(SELECT y.* FROM {samples} y JOIN wanted ON wanted.id = y.series "
-            f"WHERE y.ts >= make_timestamptz({int(instant(first - LOOK_BACK).astype(np.int64))}))"
-        )
-        return f"(FROM {stored} UNION ALL FROM ({rollup_sql(chosen)}) WHERE {HOUR_OF} IN ({named}))"
+        chosen = "JOIN wanted ON wanted.id = y.series" if series * FEW < self.series_count else ""
+        recent = self._recent.sql(self._connected(), live, until, self.series_count, chosen)
+        return f"(FROM {stored} UNION ALL {recent})"
 
     def tables(self) -> set[str]:
         """Hot tables by name."""
@@ -322,6 +325,7 @@ class SampleStore:
         connection = duckdb.connect(str(self.path), config=self._config)
         try:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET GLOBAL parquet_metadata_cache = true")
             connection.execute(DDL)
             if self.shelf.series.exists():
                 connection.execute(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from agent.promql.errors import TooMuch
 from agent.promql.labels import LabelTable
 from agent.promql.matchers import matching_rows
-from agent.promql.source import Grown, Matcher, Samples, Selection
+from agent.promql.source import Grown, Matcher, Measure, Samples, Selection
 from tests.promql.demo_service import Series
 
 
@@ -41,5 +41,7 @@ class MemorySource:
             raise TooMuch(f"{len(samples.times)} samples")
         return samples
 
-    def grown(self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int) -> Grown | None:
+    def grown(
+        self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int, measure: Measure
+    ) -> Grown | None:
         return None

@@ -51,6 +51,32 @@ def test_the_rollups_say_what_the_samples_say(store, query):
         assert abs(found.mean() / wanted.mean() - 1) < 0.03
 
 
-def test_what_rollups_cannot_answer_is_refused_as_before(store):
+@pytest.mark.parametrize(
+    ("query", "buckets"),
+    [
+        ("sum by (topic) (sum_over_time(bytes_total[35m]))", 7),
+        ("count_over_time(bytes_total[10m])", 2),
+        ("avg_over_time(bytes_total[15m])", 3),
+        ("min(min_over_time(bytes_total[55m]))", 11),
+        ("max by (topic) (max_over_time(bytes_total[1h5m]))", 13),
+        ("max_over_time(bytes_total[20m])", 4),
+        ("last_over_time(bytes_total[5m])", 1),
+        ("present_over_time(bytes_total[5m])", 1),
+    ],
+)
+def test_ranges_of_whole_buckets_are_exact_but_for_their_edges(store, query, buckets):
+    """A bucket holds its left edge and not its right one: asked half a minute before the edge, there is no other."""
+    exact, coarse = engine(store, 10**6), engine(store, 6 * 3 * buckets)
+    for minute in (75, 85, 95):
+        before = START_MS + minute * 60_000
+        wanted, found = exact.instant(query, before - 30_000), coarse.instant(query, before)
+        assert "five-minute rollups" in found["warnings"][0]
+        assert [each["metric"] for each in found["result"]] == [each["metric"] for each in wanted["result"]]
+        ours = [float(each["value"][1]) for each in found["result"]]
+        assert ours == pytest.approx([float(each["value"][1]) for each in wanted["result"]], rel=1e-12)
+
+
+@pytest.mark.parametrize("query", ["stddev_over_time(bytes_total[90m])", "max_over_time(bytes_total[91m])"])
+def test_what_rollups_cannot_answer_is_refused_as_before(store, query):
     with pytest.raises(TooMuch):
-        engine(store, 100).instant("max_over_time(bytes_total[90m])", START_MS + MINUTES * 60_000)
+        engine(store, 100).instant(query, START_MS + MINUTES * 60_000)
