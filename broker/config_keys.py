@@ -87,3 +87,7 @@ def fixed(name: str, kind: Kind, default: str, doc: str) -> ConfigKey:
 def counted(name: str, kind: Kind, default: str, doc: str) -> ConfigKey:
     high = MAX_INT if kind is Kind.INT else MAX_LONG
     return ConfigKey(name=name, kind=kind, default=default, doc=doc, low=0, high=high, read_only=True)
+
+
+def one_of(name: str, values: tuple[str, ...], default: str, doc: str) -> ConfigKey:
+    return ConfigKey(name=name, kind=Kind.STRING, default=default, doc=doc, values=values, read_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker.config_keys import ConfigKey, Kind, counted, fixed
+from broker.config_keys import Kind, counted, fixed, one_of
 
 AUTHORIZERS = (
     "",
@@ -21,14 +21,24 @@ GUARDS = (
         "NAME:PROTOCOL of listeners that are not called PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.",
     ),
     fixed("ssl.keystore.location", Kind.STRING, "", "A PEM file: private key, and the chain of its certificate."),
-    fixed("ssl.truststore.location", Kind.STRING, "", "A PEM file: who may sign clients' certificates."),
-    ConfigKey(
-        name="ssl.client.auth",
-        kind=Kind.STRING,
-        default="none",
-        values=("none", "requested", "required"),
-        doc="Whether clients of SSL listeners show a certificate, which says who they are.",
-        read_only=True,
+    fixed("ssl.truststore.location", Kind.STRING, "", "A PEM file: who may sign clients' and brokers' certificates."),
+    one_of(
+        "security.inter.broker.protocol",
+        ("PLAINTEXT", "SSL"),
+        "PLAINTEXT",
+        "Whether brokers encrypt what they say to each other; the same on all of them.",
+    ),
+    one_of(
+        "ssl.endpoint.identification.algorithm",
+        ("https", ""),
+        "https",
+        "https: another broker's certificate must be for the address it is reached at. Empty: it need not.",
+    ),
+    one_of(
+        "ssl.client.auth",
+        ("none", "requested", "required"),
+        "none",
+        "Whether clients of SSL listeners show a certificate, which says who they are.",
     ),
     fixed(
         "ssl.principal.mapping.rules", Kind.STRING, "DEFAULT", "RULE:pattern/replacement/[LU], for certificates' names."
@@ -56,13 +66,11 @@ GUARDS = (
     fixed("sasl.oauthbearer.sub.claim.name", Kind.STRING, "sub", "The claim with the user's name."),
     counted("sasl.oauthbearer.clock.skew.seconds", Kind.INT, "30", "How wrong the issuer's clock may be."),
     counted("sasl.oauthbearer.jwks.endpoint.refresh.ms", Kind.LONG, "3600000", "How often the keys are read again."),
-    ConfigKey(
-        name="authorizer.class.name",
-        kind=Kind.STRING,
-        default="",
-        values=AUTHORIZERS,
-        doc="StandardAuthorizer: ACLs are heeded, and what none allows is refused. Empty: everybody may do everything.",
-        read_only=True,
+    one_of(
+        "authorizer.class.name",
+        AUTHORIZERS,
+        "",
+        "StandardAuthorizer: ACLs are heeded, and what none allows is refused. Empty: everybody may do everything.",
     ),
     fixed("super.users", Kind.STRING, "", "Principals that may do everything: User:NAME, semicolons between."),
     fixed(

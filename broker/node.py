@@ -31,23 +31,20 @@ from broker.bill.focus import Subject
 from broker.bill.prices import load_prices
 from broker.bill.usage import Reading
 from broker.clock import Clock
+from broker.exposed import readable
 from broker.flags import Config, Listener
 from broker.groups.coordinator import GroupCoordinator
 from broker.guards import open_guards
 from broker.http import HttpServer, Reply, Route
 from broker.log import Logs, LogsConfig
-from broker.log.near import Near
-from broker.log.near_serving import TailServer
+from broker.meeting import meet
 from broker.metadata import Metadata, Registration
 from broker.metadata.database import MetadataUnavailable
 from broker.metadata.image import PEER_LISTENER
 from broker.metadata.secrets import SECRET_BYTES, peers_secret
 from broker.metadata.urls import shown
 from broker.objects import ObjectStore, open_store
-from broker.peers import frames
-from broker.peers.client import Peers
-from broker.peers.server import PeerServer, looking
-from broker.peers.tails import MAX_FRAME_BYTES, TAIL
+from broker.security.peer_tls import PeerTls
 from broker.server import Server
 from broker.starting import CannotStart, open_port, printable
 from broker.telemetry.counters import Counters
@@ -56,7 +53,6 @@ from broker.telemetry.loopwatch import LoopWatch
 from broker.telemetry.page import Identity, Metrics, Sources
 from broker.telemetry.pushed import ClientTelemetry
 from broker.telemetry.storage import StorageTimes
-from broker.transactions.delivery import Marking
 from broker.transactions.making import make_coordinator
 from broker.turns import Turns
 from broker.wal.holder import boot_id
@@ -113,7 +109,7 @@ class Node:
             beside_tail=config.catch_up_bandwidth,
         )
         self._metadata = await self._open_metadata()
-        await self._meet_peers()
+        await self._meet()
         self._guards = await open_guards(config, self._metadata, self._secret, self._clock)
         self._logs = self._make_logs(self._store)
         self._groups = GroupCoordinator(
@@ -126,7 +122,7 @@ class Node:
         self._transactions = make_coordinator(
             metadata=self._metadata,
             logs=self._logs,
-            peers=self._marker_peers,
+            peers=self._neighbours.markers,
             clock=self._clock,
             broker_id=config.id,
             say=self.say,
@@ -159,10 +155,7 @@ class Node:
         except TimeoutError:
             self.say(f"not everything was uploaded within {_STOP_S:g} s; the WAL keeps it for the next start")
         await self._server.stop()
-        await self._peer_server.stop()
-        await self._near.stop()
-        await self._peers.close()
-        await self._marker_peers.close()
+        await self._neighbours.stop()
         self._http.close()
         for task in self._tasks:
             task.cancel()
@@ -171,18 +164,20 @@ class Node:
             await self._biller.write(_LAST_BILL_S)
         await self._metadata.close()
 
-    async def _meet_peers(self) -> None:
-        """The other brokers: how this one asks them, and what it answers."""
+    async def _meet(self) -> None:
         fresh = os.urandom(SECRET_BYTES)
-        self._secret = secret = await self._metadata.write(lambda tx: peers_secret(tx, fresh))
-        self._peers = Peers(secret, self.config.id, os.urandom)
-        handlers = {(frames.LOOK, 0): looking(lambda version, uids: self._logs.look(version, uids))}
-        handlers[frames.WRITE_MARKERS, 0] = lambda cursor: Marking(self._logs, self._clock).serve(cursor)
-        handlers[TAIL, 0] = TailServer(lambda uid: self._logs.find(uid), self._counters.sent_near).serve
-        near_peers = Peers(secret, self.config.id, os.urandom, most_bytes=MAX_FRAME_BYTES)
-        self._near = Near(metadata=self._metadata, clock=self._clock, broker_id=self.config.id, peers=near_peers)
-        self._peer_server = PeerServer(secret, handlers, os.urandom)
-        self._marker_peers = Peers(secret, self.config.id, os.urandom)
+        self._secret = await self._metadata.write(lambda tx: peers_secret(tx, fresh))
+        files = self.config.doors.peer_tls
+        self._neighbours = meet(
+            secret=self._secret,
+            broker_id=self.config.id,
+            tls=PeerTls(files, checks_names=self.config.doors.checks_peer_names) if files is not None else None,
+            metadata=self._metadata,
+            clock=self._clock,
+            logs=lambda: self._logs,
+            sent_near=self._counters.sent_near,
+        )
+        self._spawn(self._neighbours.keep_tls(self._clock))
 
     def say(self, text: str) -> None:
         """One line of narration."""
@@ -234,7 +229,7 @@ class Node:
                 snapshot_s=self.config.snapshot_interval_s,
             ),
             say=self.say,
-            peers=self._peers,
+            peers=self._neighbours.hints,
             turns=self._turns,
         )
         logs.stats.on_operation = self._times.operation
@@ -268,7 +263,9 @@ class Node:
             self._listeners[listener.name] = self._advertised(listener, bound[1])
         host, port = self.config.peer_listener
         with open_port("--inter-broker-listener", host, port):
-            self._listeners[PEER_LISTENER] = (host, (await self._peer_server.listen(host, port))[1])
+            self._listeners[PEER_LISTENER] = (host, (await self._neighbours.server.listen(host, port))[1])
+        for line in readable(self.config):
+            self.say(line)
         pages: dict[str, Route] = {
             "/metrics": self._serve_metrics,
             "/healthz": self._health,
@@ -308,7 +305,7 @@ class Node:
             turns=self._turns,
             fetch_sessions=self._fetch_sessions,
             telemetry=self._clients,
-            near=self._near,
+            near=self._neighbours.near,
             connection=connection,
             access=self._guards.authorizer.access(connection),
             quotas=self._guards.quotas,

@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import hmac
 import itertools
-from collections.abc import Collection
+import ssl
+from collections.abc import Callable, Collection
 
 from broker.errors import KafkaError, MalformedFrame
 from broker.ids import Entropy
@@ -25,10 +26,17 @@ class Peers:
     """The other brokers, as this one reaches them."""
 
     def __init__(
-        self, secret: bytes, broker_id: int, new: Entropy, *, most_bytes: int = frames.MAX_FRAME_BYTES
+        self,
+        secret: bytes,
+        broker_id: int,
+        new: Entropy,
+        *,
+        most_bytes: int = frames.MAX_FRAME_BYTES,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
-        """`most_bytes` of one answer."""
+        """`most_bytes` of one answer; `tls` gives the context of the next connection, None: in the clear."""
         self._most = most_bytes
+        self._tls = tls
         self._secret, self._id, self._new = secret, broker_id, new
         self._lines: dict[tuple[str, int], _Line] = {}
 
@@ -57,7 +65,7 @@ class Peers:
         """
         if broker.peer_address is None:
             raise PeerUnavailable(f"broker {broker.id} has no inter-broker listener")
-        line = self._lines.setdefault(broker.peer_address, _Line(broker.peer_address, self._most))
+        line = self._lines.setdefault(broker.peer_address, _Line(broker.peer_address, self._most, self._tls))
         try:
             async with asyncio.timeout(timeout_s), line.turn:
                 try:
@@ -91,8 +99,11 @@ class Peers:
 class _Line:
     """A connection to one address; requests take turns."""
 
-    def __init__(self, address: tuple[str, int], most_bytes: int) -> None:
+    def __init__(
+        self, address: tuple[str, int], most_bytes: int, tls: Callable[[], ssl.SSLContext] | None = None
+    ) -> None:
         self._most = most_bytes
+        self._tls = tls
         self.turn = asyncio.Lock()
         self._address = address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -104,7 +115,8 @@ class _Line:
 
     async def connect(self) -> None:
         self.hang_up()
-        self._streams = await asyncio.open_connection(*self._address)
+        tls = self._tls() if self._tls is not None else None
+        self._streams = await asyncio.open_connection(*self._address, ssl=tls)
 
     async def exchange(self, key: int, version: int, body: bytes) -> Cursor:
         assert self._streams is not None

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
 from broker.errors import KafkaError, MalformedFrame, UnsupportedVersion, code_of
@@ -35,14 +36,25 @@ def looking(look: Callable[[int, list[int]], Awaitable[tuple[int, list[int]]]]) 
 class PeerServer:
     """Serves `handlers`, by (key, version), to those who know the secret."""
 
-    def __init__(self, secret: bytes, handlers: Mapping[tuple[int, int], Handler], new: Entropy) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        handlers: Mapping[tuple[int, int], Handler],
+        new: Entropy,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
         self._secret, self._handlers, self._new = secret, handlers, new
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Opens the port; the address it got. OSError when it is taken."""
-        self._server = await asyncio.start_server(self._connected, host, port, backlog=64)
+        patience_s = PROOF_S if self._tls is not None else None
+        self._server = await asyncio.start_server(
+            self._connected, host, port, backlog=64, ssl=self._tls, ssl_handshake_timeout=patience_s
+        )
         bound: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
         return bound
 

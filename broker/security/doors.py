@@ -4,7 +4,8 @@
     SSL                              the certificate says who it is, where ssl.client.auth asks for one
     SASL_*                           sasl.enabled.mechanisms (login.py)
 
-Brokers among themselves do not come through here: they have a listener and a secret of their own (peers/).
+Brokers among themselves do not come through here: they have a listener and a secret of their own (peers/), and with
+security.inter.broker.protocol=SSL the same certificates (peer_tls.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from broker.errors import InvalidConfig
 from broker.metadata.image import ScramCredential
 from broker.security.login import MECHANISMS, OAUTHBEARER, Doorman, Login
 from broker.security.oauth import OAuthSettings, Tokens
+from broker.security.peer_tls import PeerTls
 from broker.security.scram import Entropy
 from broker.security.tls import Tls, TlsSettings
 
@@ -52,6 +54,9 @@ class DoorSettings:
     """By listener."""
     mechanisms: tuple[str, ...] = ()
     tls: TlsSettings | None = None
+    peer_tls: TlsSettings | None = None
+    """Between brokers; None: in the clear."""
+    checks_peer_names: bool = True
     oauth: OAuthSettings | None = None
     max_session_ms: int = 0
     max_receive_bytes: int = 65536
@@ -71,6 +76,8 @@ class DoorSettings:
             protocols=protocols,
             mechanisms=mechanisms,
             tls=_tls(configs) if any(each.encrypts for each in protocols.values()) else None,
+            peer_tls=_peer_tls(configs) if configs.get("security.inter.broker.protocol") == "SSL" else None,
+            checks_peer_names=bool(configs.get("ssl.endpoint.identification.algorithm", "https")),
             oauth=_oauth(configs) if OAUTHBEARER in mechanisms else None,
             max_session_ms=int(configs.get("connections.max.reauth.ms", "0")),
             max_receive_bytes=int(configs.get("sasl.server.max.receive.size", "65536")),
@@ -137,17 +144,27 @@ def _protocols(told: str, listeners: Collection[str]) -> dict[str, SecurityProto
 
 
 def _tls(configs: Mapping[str, str]) -> TlsSettings:
+    settings = _files(configs)
+    Tls(settings, asks_clients=True)
+    return settings
+
+
+def _peer_tls(configs: Mapping[str, str]) -> TlsSettings:
+    settings = _files(configs)
+    PeerTls(settings, checks_names=True)
+    return settings
+
+
+def _files(configs: Mapping[str, str]) -> TlsSettings:
     keystore, truststore = configs.get("ssl.keystore.location", ""), configs.get("ssl.truststore.location", "")
     if not keystore:
         raise InvalidConfig("a listener encrypts and ssl.keystore.location is not set: give a PEM file, key and chain")
-    settings = TlsSettings(
+    return TlsSettings(
         keystore=Path(keystore),
         truststore=Path(truststore) if truststore else None,
         client_auth=configs.get("ssl.client.auth", "none"),
         principal_rules=configs.get("ssl.principal.mapping.rules", "DEFAULT"),
     )
-    Tls(settings, asks_clients=True)
-    return settings
 
 
 def _oauth(configs: Mapping[str, str]) -> OAuthSettings:

@@ -78,10 +78,10 @@ async def test_the_near_broker_serves_a_tail_that_it_fetched_once(zones: Zones) 
     await produce(zones.leader, "t", batch(b"second"))
     grown = await waiting
     assert b"second" in bytes(grown.records) and grown.high_watermark == 2
-    fetched = zones.near.node._near.fetched_bytes
+    fetched = zones.near.node._neighbours.near.fetched_bytes
     for _ in range(3):
         assert b"first" in bytes((await fetch(await zones.near.connect(), 0)).records)
-    assert zones.near.node._near.fetched_bytes == fetched == zones.far.node._counters.near_bytes
+    assert zones.near.node._neighbours.near.fetched_bytes == fetched == zones.far.node._counters.near_bytes
 
 
 async def test_who_is_of_another_zone_or_asks_for_what_is_not_there_is_sent_to_the_leader(zones: Zones) -> None:
@@ -95,10 +95,10 @@ async def test_who_is_of_another_zone_or_asks_for_what_is_not_there_is_sent_to_t
 
 async def test_a_leader_that_is_gone_sends_readers_back(zones: Zones) -> None:
     assert b"first" in bytes((await fetch(zones.wire, 0)).records)
-    await zones.far.node._peer_server.stop()
+    await zones.far.node._neighbours.server.stop()
     waiting = await fetch(zones.wire, 1)
     assert int(waiting.error_code) == NotLeaderOrFollower.code
-    assert zones.near.node._near.held_bytes == 0
+    assert zones.near.node._neighbours.near.held_bytes == 0
 
 
 async def test_committed_readers_are_told_what_was_aborted(zones: Zones) -> None:
@@ -135,7 +135,7 @@ async def test_committed_readers_are_told_what_was_aborted(zones: Zones) -> None
         return found
 
     assert await asyncio.to_thread(write_and_read) == [b"first", b"committed"]
-    assert zones.near.node._near.fetched_bytes > 0
+    assert zones.near.node._neighbours.near.fetched_bytes > 0
 
 
 def told(*values: bytes, start: int, aborted: tuple[tuple[int, int, int], ...] = ()) -> ToldTail:
