@@ -95,6 +95,7 @@ def _agent(
     insecure: Annotated[bool, typer.Option("--insecure", help="Serve away from loopback without TLS.")] = False,
     tls_cert: Annotated[str, typer.Option(help="TLS certificate, PEM.")] = "",
     tls_key: Annotated[str, typer.Option(help="TLS key, PEM.")] = "",
+    otlp_endpoint: Annotated[str, typer.Option(help="Send own traces and metrics there, OTLP over HTTP.")] = "",
     exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
 ) -> int:
     from agent.cli.daemon import watch
@@ -114,5 +115,6 @@ def _agent(
         "insecure": insecure,
         "tls_cert": tls_cert,
         "tls_key": tls_key,
+        "otlp_endpoint": otlp_endpoint,
     }
     return watch(config, flags, exit_with_parent=exit_with_parent)

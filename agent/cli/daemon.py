@@ -21,6 +21,8 @@ from agent.loop.rounds import beat
 from agent.model.clock import Clock, SystemClock
 from agent.serve.access import Door, ensure_token
 from agent.serve.app import make_app
+from agent.serve.exporting import Exporting, interval_of, receivers
+from agent.serve.metrics import AgentMetrics
 from agent.serve.server import bind, check_exposure, make_server, until_started
 
 
@@ -40,11 +42,15 @@ def watch(config: str, flags: dict[str, Any], *, exit_with_parent: bool) -> int:
         listener = bind(settings.host, settings.port)
         with listener:
             token = ensure_token(settings.token_file)
-            agent = Agent(make_rooms(settings, clock))
+            address = _address(settings, listener)
+            exporting = Exporting(receivers(settings.otlp_endpoint, os.environ), clock=clock, instance=address)
+            agent = Agent(make_rooms(settings, clock, exporting.tracer))
+            exporting.follow(AgentMetrics(agent).collect, interval_of(os.environ))
             try:
                 return asyncio.run(run(agent, settings, listener, token, clock, exit_with_parent=exit_with_parent))
             finally:
                 agent.close()
+                exporting.close()
     except Refused as refused:
         raise Complaint(refused.what, refused.next_step) from None
 

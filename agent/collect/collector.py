@@ -11,16 +11,20 @@ Laws:
 
 from __future__ import annotations
 
+import contextvars
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 from zlib import crc32
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
+from opentelemetry.trace import NoOpTracer, Tracer
 
 from agent.collect import snapshot
 from agent.collect.changes import Event, config_events, event_columns, group_events, topology_events
@@ -38,6 +42,8 @@ from agent.collect.snapshot import ADMIN, AdminLook, AdminReader, Configs
 from agent.model.clock import Clock
 from agent.store.batch import Batch, Columns, objects, texts
 from agent.store.samples import SampleStore
+
+Seen = TypeVar("Seen", AdminLook, Scrape)
 
 MOST_ANNOUNCED = 1_000
 MOST_AT_ONCE = 32
@@ -86,7 +92,16 @@ class _Memory:
 class Collector:
     """Looks at one cluster, round by round; rounds do not overlap."""
 
-    def __init__(self, watch: Watch, store: SampleStore, admin: AdminReader | None, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        store: SampleStore,
+        admin: AdminReader | None,
+        *,
+        clock: Clock,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._tracer = tracer or NoOpTracer()
         self.watch = watch
         self._store = store
         self._admin = admin
@@ -120,10 +135,24 @@ class Collector:
     def round(self, at: datetime | None = None) -> Round:
         """Looks once at everything and stores it under `at` (now); blocks until the slowest answered or gave up."""
         at = at or self._clock.now()
-        looking = self._pool.submit(self._look, self._configs_due())
-        scraping = [self._pool.submit(scraper.scrape, self._http, self.watch.timeout_s) for scraper in self.scrapers]
+        looking = self._submit(lambda: self._look(self._configs_due()), "admin", "")
+        scraping = [self._submit(partial(self._scrape, one), "scrape", one.target.url) for one in self.scrapers]
         looked, scrapes = looking.result(), [scrape.result() for scrape in scraping]
         return self._keep(at, looked, scrapes, self.pushed.bring())
+
+    def _scrape(self, scraper: Scraper) -> Scrape:
+        return scraper.scrape(self._http, self.watch.timeout_s)
+
+    def _submit(self, work: Callable[[], Seen], name: str, url: str) -> Future[Seen]:
+        """Begins work in the pool, with a span of its own under the caller's."""
+
+        def traced() -> Seen:
+            with self._tracer.start_as_current_span(name, attributes={"url": url} if url else None) as span:
+                seen = work()
+                span.set_attribute("reason", seen.reason)
+                return seen
+
+        return self._pool.submit(contextvars.copy_context().run, traced)
 
     def announce(self, event: Event) -> None:
         """An event that was told and not seen; the next round stores it. From any thread; the oldest go first."""

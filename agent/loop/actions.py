@@ -10,7 +10,11 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import datetime
+
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, get_current_span, set_span_in_context
 
 from agent.act.errors import ActError
 from agent.act.guard import stopped
@@ -27,6 +31,7 @@ from agent.model.plan import Outlook, Plan, Refusal
 log = logging.getLogger("streampilot.agent")
 
 TOKEN_NAME = "token"
+MOST_TRACED = 1_000
 GRAVE = frozenset({"P0", "P1"})
 """Levels that, newly open after a plan ran, fail its verification."""
 
@@ -43,6 +48,8 @@ class Actions:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="act")
         self._busy = threading.Event()
         self._open = known
+        self._rounds: dict[str, SpanContext] = {}
+        """Plan to the round that made it: what is done for it belongs to that trace."""
 
     def resume(self) -> None:
         """Takes up what a restart interrupted: each step is found done or not by reading the cluster.
@@ -112,6 +119,9 @@ class Actions:
                     return old
                 self._tell(self._rooms.executor.reject(old.id, "agent", f"replaced by {plan.id}"))
         log.info("plan %s: %s", plan.id, plan.title)
+        self._rounds[plan.id] = get_current_span().get_span_context()
+        while len(self._rounds) > MOST_TRACED:
+            del self._rounds[next(iter(self._rounds))]
         return self._tell(self._rooms.executor.submit(plan))
 
     def _asked_long_ago(self, risk: Risk, now: datetime) -> bool:
@@ -154,7 +164,10 @@ class Actions:
 
     def _executing(self, id: str) -> Callable[[], list[Plan]]:
         def run() -> list[Plan]:
-            plan = self._tell(self._rooms.executor.execute(id, dry_run=False, alarms=self._alarms()))
+            with self._span("execute") as span:
+                plan = self._tell(self._rooms.executor.execute(id, dry_run=False, alarms=self._alarms()))
+                for step in plan.steps:
+                    span.add_event("step", {"n": step.n, "action": step.action, "state": step.state})
             return [plan] if plan.state != "verifying" else self._verifying(id)()
 
         return run
@@ -164,13 +177,22 @@ class Actions:
             plan = self.plan(id)
             if plan.state != "verifying":
                 return [plan]
-            return [
-                self._rooms.executor.verify(
-                    id, self._rooms.confirm, alarms=self._alarms, measure=lambda: self._measure(plan)
-                )
-            ]
+            with self._span("verify"):
+                return [
+                    self._rooms.executor.verify(
+                        id, self._rooms.confirm, alarms=self._alarms, measure=lambda: self._measure(plan)
+                    )
+                ]
 
         return run
+
+    def _span(self, name: str, context: Context | None = None) -> AbstractContextManager[Span]:
+        return self._rooms.tracer.start_as_current_span(name, context=context)
+
+    def _traced(self, what: str) -> AbstractContextManager[Span]:
+        """The span of a plan's own work, in the trace of the round that made the plan; else in one of its own."""
+        made = self._rounds.get(what)
+        return self._span("act", set_span_in_context(NonRecordingSpan(made), Context()) if made else Context())
 
     def _measure(self, plan: Plan) -> Outlook | None:
         """Over the time since the last step only: a longer window would still hold the load from before."""
@@ -187,9 +209,12 @@ class Actions:
         """Runs in the worker; what goes wrong is said, and the plan keeps the state that was journaled."""
         self._busy.set()
         try:
-            for plan in work():
-                log.info("plan %s is %s: %s", plan.id, plan.state, plan.outcome)
-                self._tell(plan)
+            with self._traced(what) as span:
+                span.set_attribute("plan", what)
+                for plan in work():
+                    log.info("plan %s is %s: %s", plan.id, plan.state, plan.outcome)
+                    span.set_attributes({"state": plan.state, "outcome": plan.outcome})
+                    self._tell(plan)
         except SentHome:
             log.info("%s: left for the next start", what)
         except Exception as error:

@@ -75,15 +75,19 @@ class Agent:
 
     async def round(self) -> None:
         """One round; raises what stopped it, with what it learned so far kept."""
-        for phase, work in (
-            ("collect", self._collect),
-            ("diagnose", self._diagnose),
-            ("look", self._look),
-            ("plan", self._plan),
-        ):
-            began = self._clock.monotonic()
-            await asyncio.to_thread(work)
-            self.rounds.durations[phase] = self._clock.monotonic() - began
+        tracer = self.rooms.tracer
+        with tracer.start_as_current_span("round", attributes={"cluster": self.rooms.cluster}) as span:
+            for phase, work in (
+                ("collect", self._collect),
+                ("diagnose", self._diagnose),
+                ("look", self._look),
+                ("plan", self._plan),
+            ):
+                began = self._clock.monotonic()
+                with tracer.start_as_current_span(phase):
+                    await asyncio.to_thread(work)
+                self.rounds.durations[phase] = self._clock.monotonic() - began
+            span.set_attribute("findings", len(self._open))
         self.bus.publish("round", self._now(), findings=len(self._open))
 
     def _collect(self) -> None:

@@ -39,6 +39,7 @@ KEYS: dict[str, frozenset[str]] = {
             "insecure",
             "tls_cert",
             "tls_key",
+            "otlp_endpoint",
         ]
     ),
     "cluster": frozenset(
@@ -144,6 +145,8 @@ class AgentConfig:
     caps: Mapping[str, Any]
     second_person: bool
     llm: LlmConfig
+    otlp_endpoint: str
+    """Where the agent's own traces and metrics go; empty: where OpenTelemetry's environment variables say."""
     promql: PromqlSettings
     """How the Prometheus API answers."""
     source: str = field(default="defaults")
@@ -235,6 +238,7 @@ def _merge_flags(tables: dict[str, Any], flags: Mapping[str, Any]) -> None:
         "insecure",
         "tls_cert",
         "tls_key",
+        "otlp_endpoint",
     ):
         if flags.get(key) and not (key == "time_scale" and flags[key] == 1.0):
             agent[key] = flags[key]
@@ -314,6 +318,7 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
             key_env=str(llm.get("key_env", "OPENAI_API_KEY")),
             redact=bool(llm.get("redact", True)),
         ),
+        otlp_endpoint=_endpoint(str(agent.get("otlp_endpoint", ""))),
         promql=_promql(tables.get("promql", {})),
         source=source,
     )
@@ -358,6 +363,12 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
         bill=bill_config(row.get("bill"), source),
         prices=str(row.get("prices", "")),
     )
+
+
+def _endpoint(url: str) -> str:
+    if url and not url.startswith(("http://", "https://")):
+        raise Refused(f"agent.otlp_endpoint = {url!r} is no URL", "write it like http://127.0.0.1:4318")
+    return url
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from opentelemetry.trace import NoOpTracer, Tracer
 
 from agent.act.executor import Executor
 from agent.act.guard import ActSettings
@@ -67,6 +69,7 @@ class Rooms:
     words: Words
     judging: threading.Lock
     """The diagnosis takes one caller at a time."""
+    tracer: Tracer = field(default_factory=NoOpTracer)
 
     def judge(self, at: datetime) -> tuple[Round, list[Risk]]:
         """One round of rules, and every risk remembered after it."""
@@ -111,7 +114,7 @@ class Rooms:
         self.state.close()
 
 
-def make_rooms(config: AgentConfig, clock: Clock) -> Rooms:
+def make_rooms(config: AgentConfig, clock: Clock, tracer: Tracer | None = None) -> Rooms:
     """Opens the stores and reaches the cluster once, to know its name; Refused says which of them would not."""
     watched = config.clusters[0]
     if len(config.clusters) > 1:
@@ -136,7 +139,7 @@ def make_rooms(config: AgentConfig, clock: Clock) -> Rooms:
         store = _samples(config, clock)
     except (StateError, StoreError, OSError) as error:
         raise Refused(str(error), "check --dir, and that no other agent uses it") from error
-    return _wire(config, watched, cluster, clock, catalogue, state, store, admin, looking)
+    return _wire(config, watched, cluster, clock, catalogue, state, store, admin, looking, tracer or NoOpTracer())
 
 
 def _wire(
@@ -149,6 +152,7 @@ def _wire(
     store: SampleStore,
     admin: ClusterAdmin,
     looking: ClusterAdmin,
+    tracer: Tracer,
 ) -> Rooms:
     patience = ImpatientClock(clock)
     bill = _bill(config, watched, clock)
@@ -190,7 +194,7 @@ def _wire(
         store=store,
         looking=looking,
         admin=admin,
-        collector=Collector(watch, store, looking, clock=clock),
+        collector=Collector(watch, store, looking, clock=clock, tracer=tracer),
         source=source,
         catalogue=catalogue,
         diagnosis=diagnosis,
@@ -200,6 +204,7 @@ def _wire(
         ledger=ledger,
         words=Words(catalogue, config.llm, clock, os.environ.get(config.llm.key_env, "none")),
         judging=threading.Lock(),
+        tracer=tracer,
     )
 
 

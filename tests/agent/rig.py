@@ -6,6 +6,8 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from opentelemetry.trace import NoOpTracer
+
 from agent.act.executor import Executor
 from agent.billing.ledger import Ledger
 from agent.billing.meter import Meter
@@ -112,7 +114,7 @@ def _partition(key: tuple[str, int]) -> dict:
 class Rig:
     """The agent, its cluster and its clock."""
 
-    def __init__(self, directory, cluster=None, toml="") -> None:
+    def __init__(self, directory, cluster=None, toml="", tracer=None) -> None:
         self.clock = HandClock(NOW)
         self.cluster = cluster or WatchedCluster()
         flags = {"bootstrap_servers": "127.0.0.1:1", "dir": str(directory / "agent"), "cluster": "c"}
@@ -134,7 +136,7 @@ class Rig:
                 store=store,
                 looking=self.cluster,
                 admin=self.cluster,
-                collector=Collector(Watch(cluster="c"), store, None, clock=self.clock),
+                collector=Collector(Watch(cluster="c"), store, None, clock=self.clock, tracer=tracer),
                 source=source,
                 catalogue=pages,
                 diagnosis=Diagnosis(pages, source, state, self.clock),
@@ -144,6 +146,7 @@ class Rig:
                 ledger=ledger,
                 words=Words(pages, config.llm, self.clock),
                 judging=threading.Lock(),
+                tracer=tracer or NoOpTracer(),
             )
         )
         self.app = make_app(self.agent, Door(token=TOKEN, host="127.0.0.1"))

@@ -18,6 +18,8 @@ HEAVY = {
     "openai",
     "psutil",
     "highspy",
+    "opentelemetry",
+    "google.protobuf",
 }
 ROOMS = {
     "agent.store",
