@@ -38,8 +38,9 @@ check: $(STAMP) ## lint, types, import floors, docs in step, duplicate ids
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.docs_in_step
 
-clients: $(STAMP) ## a grid of real clients and what they do, against three brokers (ARGS=; installs kcat by apt)
+clients: $(STAMP) ## a grid of real clients and what they do, against three brokers (ARGS=; installs kcat by apt, Kafka's jars by Maven)
 	@command -v kcat >/dev/null || { echo "installing kcat, a Debian package" >&2; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq kcat >/dev/null; }
+	@$(BIN)/python -m tests.clients.prepare
 	@$(BIN)/python -m tests.clients.matrix $(ARGS)
 
 fuzz: $(STAMP) ## bad frames and forged batches for every API and version of a real broker (SEED= FRAMES=10000 per API)

@@ -201,6 +201,14 @@ BROKER_CONFIGS: Mapping[str, ConfigKey] = _AT_BROKER | _table(
         "How often clients are asked to report their own metrics (KIP-714); 0 asks for none.",
     ),
     fixed("fetch.max.bytes", Kind.INT, "57671680", "The largest answer to one Fetch."),
+    *(
+        _stored(name, Kind.LONG, str(MAX_LONG))  # kafka-reassign-partitions.sh sets and clears them around every move
+        for name in (
+            "leader.replication.throttled.rate",
+            "follower.replication.throttled.rate",
+            "replica.alter.log.dirs.io.max.bytes.per.second",
+        )
+    ),
     *GUARDS,
 )
 """What a broker can be given: read-only ones at its start, the others also at run time, for one broker or for all."""

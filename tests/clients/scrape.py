@@ -33,4 +33,4 @@ def batches_by_codec(ground: Ground) -> Counter[str]:
 def bytes_read_from(ground: Ground, broker: int) -> float:
     """Record bytes that the client read from that broker."""
     found = samples(ground.http[broker], "streampilot_client_io_bytes_total", ground.name)
-    return sum(value for labels, value in found if labels["direction"] == "out")
+    return sum(value for labels, value in found if labels["direction"] == "fetch")

@@ -13,6 +13,7 @@ from tests.clients.matrix import clients
 CHOSEN = [
     *((client, "group") for client in ("aiokafka", "confluent-kafka", "kafka-python", "kcat")),
     *(("confluent-kafka", column) for column in ("transactions", "admin")),
+    ("java", "headers"),
 ]
 
 

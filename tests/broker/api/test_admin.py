@@ -114,6 +114,13 @@ async def test_a_topic_inherits_what_is_set_for_all_brokers(wire: Wire) -> None:
     assert (await describe(wire, 4, "0"))["broker.rack"] == ("z0", 4)
 
 
+async def test_the_throttles_of_a_reassignment_are_set_and_cleared_though_nothing_is_copied(wire: Wire) -> None:
+    rate = "leader.replication.throttled.rate"
+    assert await alter(wire, 4, "0", rate, 1, None) == 0
+    assert await alter(wire, 4, "0", rate, 0, "1000000") == 0
+    assert (await describe(wire, 4, "0"))[rate] == ("1000000", 2)
+
+
 async def test_configs_that_cannot_be_set_are_refused(wire: Wire) -> None:
     await create(wire, "t")
     assert await alter(wire, 2, "t", "nonsense", 0, "1") == 40

@@ -1,0 +1,39 @@
+"""Gets the clients of other languages, each by its own package manager, into .work; says by name what it cannot get.
+
+It never fails: a client that is missing is a fault of its own row in the matrix, with the reason.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+
+from tests.interop import kafka
+
+
+def _java() -> None:
+    needs("mvn", "apt-get install maven default-jdk-headless")
+    kafka.install()
+
+
+def needs(program: str, command: str) -> None:
+    """FileNotFoundError with the command that installs the program."""
+    if not shutil.which(program):
+        raise FileNotFoundError(f"{program} is missing: {command}")
+
+
+STEPS: dict[str, Callable[[], None]] = {"the Java client and tools": _java}
+
+
+def main() -> None:
+    for name, step in STEPS.items():
+        try:
+            step()
+        except (OSError, subprocess.SubprocessError) as error:
+            print(f"not prepared, {name}: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
