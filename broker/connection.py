@@ -20,7 +20,7 @@ from typing import Any, cast
 from broker.api import k00_produce, k17_sasl_handshake, k18_api_versions, k36_sasl_authenticate, throttling
 from broker.api.answers import framed
 from broker.api.context import ConnectionInfo, Context, Settings
-from broker.api.outcome import first_error
+from broker.api.outcome import first_error, is_refused
 from broker.api.registry import Api, Chunks, HangUp, find
 from broker.clock import Clock
 from broker.crowd import Crowd
@@ -43,6 +43,8 @@ _SLOWEST_BYTES_PER_S = 16 * 1024
 _MAX_CLIENT_ID = 256
 _UNKNOWN_SECONDS = 30.0
 """For a client to say who it is."""
+_BY_CERTIFICATE = "SSL"
+"""The mechanism of who showed a certificate, as the counters have it."""
 _BEFORE_LOGIN = frozenset((k17_sasl_handshake.KEY, k18_api_versions.KEY, k36_sasl_authenticate.KEY))
 _KEY_AND_VERSION = struct.Struct(">hh")
 """What every request begins with."""
@@ -108,8 +110,11 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
         self._peers.connections.add(self)
         self._context.meter.connection(self._listener, 1)
+        if info.principal != ANONYMOUS:
+            self._context.meter.authenticated(self._listener, _BY_CERTIFICATE, True)
         pause = self._context.quotas.came(info.peer)
         if pause is None:
+            self._context.meter.hung_up(self._listener, "limit")
             self._hang_up(MalformedFrame("there are too many connections, or too many from its address"))
         elif pause:
             self._pause(pause)
@@ -202,6 +207,7 @@ class Connection(asyncio.BufferedProtocol):
         client does not say who it is.
         """
         if self._login is not None and not self._login.authenticated and now - self._made > _UNKNOWN_SECONDS:
+            self._context.meter.hung_up(self._listener, "silent")
             self._hang_up(MalformedFrame(f"it did not say who it is for {_UNKNOWN_SECONDS:.0f} s"))
         elif self._frame_since is not None:
             patience = _FRAME_SECONDS + self._reader.declared_bytes / _SLOWEST_BYTES_PER_S
@@ -276,6 +282,8 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse_version(api, header, slot)
             return
         if self._login is not None and not self._login.serves() and api.key not in _BEFORE_LOGIN:
+            reason = "expired" if self._login.authenticated else "unknown"
+            self._context.meter.hung_up(self._listener, reason)
             raise MalformedFrame(f"{api.name} of a client that did not say who it is, or whose session is over")
         self._produces = self._produces or api.key == k00_produce.KEY
         cursor = Cursor(frame, position=header.size_bytes, flexible=api.flexible_request_header(header.version))
@@ -310,6 +318,8 @@ class Connection(asyncio.BufferedProtocol):
         except Exception as fault:
             answer, chunks = self._failure(api, version, request, fault)
         error = first_error(answer)
+        if self._context.access.guards and is_refused(answer):
+            self._context.meter.denied(api.name)
         seconds = self._clock.monotonic() - began
         self._context.meter.request(api.name, version, seconds, name_of(error) if error else None)
         if chunks is not None:

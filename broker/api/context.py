@@ -40,6 +40,15 @@ class Meter(Protocol):
     def connection(self, listener: str, change: int) -> None:
         """A client came (1) or went (-1)."""
 
+    def authenticated(self, listener: str, mechanism: str, succeeded: bool) -> None:
+        """A client has said who it is, or what it said was wrong."""
+
+    def denied(self, name: str) -> None:
+        """Something in the answer to that API was refused for want of a right."""
+
+    def hung_up(self, listener: str, reason: str) -> None:
+        """A client was hung up on at the door, for one of a few reasons."""
+
 
 @dataclass(kw_only=True, slots=True)
 class ConnectionInfo:

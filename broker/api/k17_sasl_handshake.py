@@ -25,5 +25,7 @@ async def sasl_handshake(context: Context, request: Any, version: int) -> Fields
     try:
         login.handshake(request.mechanism)
     except KafkaError as error:
+        if login.failed:
+            context.meter.authenticated(context.connection.listener, login.by, False)
         return {"error_code": error.code, "mechanisms": login.mechanisms}
     return {"mechanisms": login.mechanisms}

@@ -20,13 +20,16 @@ KEY = 36
 @register(key=KEY, name="SaslAuthenticate", versions=(0, 2), needs=())
 async def sasl_authenticate(context: Context, request: Any, version: int) -> Fields:
     """The mechanism's answer; from then on the connection has a principal."""
-    login = context.connection.login
+    login, listener = context.connection.login, context.connection.listener
     try:
         if login is None:
             raise IllegalSaslState("this listener does not ask who comes")
         said = await login.say(bytes(request.auth_bytes))
     except KafkaError as error:
+        if login is not None and login.failed:
+            context.meter.authenticated(listener, login.by, False)
         return {"error_code": error.code, "error_message": error.message, "auth_bytes": b""}
     if said.name is not None:
+        context.meter.authenticated(listener, login.by, True)
         context.connection.principal = f"User:{said.name}"
     return {"auth_bytes": said.answer, "session_lifetime": said.lifetime_ms}

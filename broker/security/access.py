@@ -78,6 +78,10 @@ ANY_RIGHT = Need(operation=Operation.ANY, resource=ResourceType.ANY)
 class Access(Protocol):
     """What one connection's principal may do; it changes when the ACLs do."""
 
+    @property
+    def guards(self) -> bool:
+        """Whether there is anything that it may not do."""
+
     def allows(self, operation: Operation, resource: ResourceType, name: str) -> bool: ...
 
     def allows_any(self, operation: Operation, resource: ResourceType) -> bool:
@@ -89,6 +93,8 @@ class Access(Protocol):
 
 class Open:
     """No ACLs are enabled: everybody may do everything."""
+
+    guards = False
 
     def allows(self, operation: Operation, resource: ResourceType, name: str) -> bool:
         return True

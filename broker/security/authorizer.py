@@ -76,6 +76,8 @@ class Authorizer:
 class Gate:
     """One connection's rights."""
 
+    guards = True
+
     def __init__(self, authorizer: Authorizer, asker: Asker) -> None:
         self._authorizer = authorizer
         self._asker = asker

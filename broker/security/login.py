@@ -100,6 +100,11 @@ class Login:
     def authenticated(self) -> bool:
         return self._name is not None
 
+    @property
+    def by(self) -> str:
+        """The mechanism it comes by, or tried to; "unknown" where that is none of ours."""
+        return self._mechanism or self._by or "unknown"
+
     def serves(self) -> bool:
         """Whether requests are served now: the connection has said who it is, and its session is not over."""
         if self._name is None or self.failed:

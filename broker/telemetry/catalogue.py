@@ -75,6 +75,25 @@ _REQUESTS = {
     ),
     "kafka_server_connection_count": _gauge("Open client connections.", "listener"),
 }
+_SECURITY = {
+    "kafka_server_successful_authentication_total": _counter(
+        "Clients that said who they are, renewed sessions included; mechanism SSL: by their certificate.",
+        *("listener", "mechanism"),
+    ),
+    "kafka_server_failed_authentication_total": _counter(
+        "Clients whose word was wrong, or that asked for a mechanism that is not enabled (unknown). TLS handshakes that"
+        " fail are in no count.",
+        *("listener", "mechanism"),
+    ),
+    "kafka_server_authorization_denied_total": _counter(
+        "Requests of which something was refused for want of a right.", "type"
+    ),
+    "kafka_server_hung_up_total": _counter(
+        "Clients hung up on: over max.connections or max.connections.per.ip (limit), with a session not renewed in"
+        " time (expired), asking before they had said who they are (unknown), or not saying it for 30 s (silent).",
+        *("listener", "reason"),
+    ),
+}
 _CLIENTS = {
     "streampilot_client_io_bytes_total": _counter(
         "Record bytes by client; client_zone is empty where it is unknown.",
@@ -172,6 +191,7 @@ SECTIONS: Mapping[str, Mapping[str, Family]] = {
     "The cluster, as this broker sees it": _CLUSTER,
     "Partitions": _PARTITIONS,
     "Requests": _REQUESTS,
+    "Who comes, and who is refused": _SECURITY,
     "Clients": _CLIENTS,
     "The write-ahead log": _WAL,
     "Operations": _OPERATIONS,

@@ -17,6 +17,14 @@ def write_requests(page: Page, counters: Counters, now: float) -> None:
     page.table("kafka_server_connection_count", {(name,): count for name, count in counters.connections.items()})
 
 
+def write_security(page: Page, counters: Counters) -> None:
+    """Who came in, and who was refused."""
+    page.table("kafka_server_successful_authentication_total", counters.authentications)
+    page.table("kafka_server_failed_authentication_total", counters.failed_authentications)
+    page.table("kafka_server_authorization_denied_total", counters.denials)
+    page.table("kafka_server_hung_up_total", counters.hang_ups)
+
+
 def write_clients(page: Page, counters: Counters) -> None:
     """What each client moves, and where it is."""
     page.table("streampilot_client_io_bytes_total", counters.client_bytes)

@@ -67,6 +67,14 @@ class Counters:
         self.client_batch_bytes: defaultdict[tuple[str, ...], float] = defaultdict(float)
         """(client id, codec)"""
 
+        self.authentications: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(listener, mechanism)"""
+        self.failed_authentications: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(listener, mechanism)"""
+        self.denials: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(API,)"""
+        self.hang_ups: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(listener, reason)"""
         self.client_throttles: defaultdict[tuple[str, ...], float] = defaultdict(float)
         """(client id, quota): seconds"""
 
@@ -111,6 +119,18 @@ class Counters:
     def connection(self, listener: str, change: int) -> None:
         """A client came (1) or went (-1)."""
         self.connections[listener] += change
+
+    def authenticated(self, listener: str, mechanism: str, succeeded: bool) -> None:
+        """A client has said who it is, or failed to."""
+        (self.authentications if succeeded else self.failed_authentications)[listener, mechanism] += 1
+
+    def denied(self, name: str) -> None:
+        """Something in the answer to that API was refused for want of a right."""
+        self.denials[(name,)] += 1
+
+    def hung_up(self, listener: str, reason: str) -> None:
+        """A client was hung up on at the door."""
+        self.hang_ups[listener, reason] += 1
 
     def forget_topics(self, alive: Collection[str]) -> None:
         """Series of deleted topics go, so that they do not pile up."""

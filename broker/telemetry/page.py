@@ -9,7 +9,7 @@ from broker.log import Logs
 from broker.metadata import Metadata
 from broker.metadata.image import Image
 from broker.objects import ObjectStore
-from broker.telemetry.clients import write_clients, write_requests
+from broker.telemetry.clients import write_clients, write_requests, write_security
 from broker.telemetry.cluster import Partitions, Placement, placement, write_cluster
 from broker.telemetry.counters import Counters
 from broker.telemetry.exposition import Page
@@ -68,6 +68,7 @@ class Metrics:
         await sources.turns.rest()
         write_requests(page, sources.counters, sources.clock.monotonic())
         await sources.turns.rest()
+        write_security(page, sources.counters)
         write_clients(page, sources.counters)
         sources.clients.write(page)
         await sources.turns.rest()

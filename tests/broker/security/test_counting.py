@@ -1,0 +1,92 @@
+"""Who came in and who was refused, as `/metrics` tells it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from tests.broker.api.conftest import Broker, Wire
+from tests.broker.security.certificates import Authority
+from tests.broker.security.conftest import Start
+from tests.broker.security.test_login import plain, scram
+
+
+async def figures(broker: Broker, *names: str) -> dict[str, float]:
+    """Series of these metrics, whose names begin with kafka_server_."""
+    page = (await broker.node._serve_metrics()).text
+    found = {}
+    for line in page.splitlines():
+        series, _, value = line.rpartition(" ")
+        name = series.partition("{")[0].removeprefix("kafka_server_").removesuffix("_total")
+        if name in names:
+            found[series.partition("{")[2].rstrip("}").replace('"', "")] = float(value)
+    return found
+
+
+async def metadata(wire: Wire, topic: str) -> int:
+    found = await wire.ask(3, 4, topics=[{"name": topic}], allow_auto_topic_creation=False)
+    return int(found.topics[0].error_code)
+
+
+async def test_who_comes_in_is_counted_by_listener_and_mechanism_and_so_is_who_does_not(start: Start) -> None:
+    broker = await start("SASL_PLAINTEXT", sasl_enabled_mechanisms="PLAIN,SCRAM-SHA-512")
+    await scram(await broker.connect(), "admin", "admin-secret")
+    await plain(await broker.connect(), "admin", "admin-secret")
+    for name, password in (("admin", "wrong"), ("nobody", "wrong")):
+        await plain(await broker.connect(), name, password)
+    await (await broker.connect()).ask(17, 1, mechanism="OAUTHBEARER")
+    assert await figures(broker, "successful_authentication") == {
+        "listener=SASL_PLAINTEXT,mechanism=PLAIN": 1,
+        "listener=SASL_PLAINTEXT,mechanism=SCRAM-SHA-512": 1,
+    }
+    assert await figures(broker, "failed_authentication") == {
+        "listener=SASL_PLAINTEXT,mechanism=PLAIN": 2,
+        "listener=SASL_PLAINTEXT,mechanism=unknown": 1,
+    }
+
+
+async def test_a_certificate_counts_as_a_word(start: Start, authority: Authority) -> None:
+    broker = await start(
+        "SSL",
+        ssl_keystore_location=str(authority.issue("broker", "broker.pem")),
+        ssl_truststore_location=str(authority.path),
+        ssl_client_auth="requested",
+    )
+    context = ssl.create_default_context(cafile=str(authority.path))
+    host, _, port = broker.address.rpartition(":")
+    for own in (None, authority.issue("alice", "alice.pem")):
+        if own is not None:
+            context.load_cert_chain(own)
+        wire = Wire(*await asyncio.open_connection(host, int(port), ssl=context))
+        await wire.ask(18, 0)
+        wire.writer.close()
+    assert await figures(broker, "successful_authentication") == {"listener=SSL,mechanism=SSL": 1}
+
+
+async def test_refusals_are_counted_by_request_and_hang_ups_by_reason(start: Start) -> None:
+    broker = await start(
+        "SASL_PLAINTEXT",
+        sasl_enabled_mechanisms="PLAIN",
+        authorizer_class_name="StandardAuthorizer",
+        super_users="User:admin",
+        connections_max_reauth_ms="200",
+        max_connections="3",
+    )
+    admin, alice, stranger = [await broker.connect() for _ in range(3)]
+    over = await broker.connect()
+    assert await over.hung_up()
+    await plain(admin, "admin", "admin-secret")
+    await plain(alice, "alice", "al=ice,s")
+    assert (await metadata(admin, "t"), await metadata(alice, "t")) == (3, 29)
+    stranger.request(3, 4, topics=[], allow_auto_topic_creation=False)
+    assert await stranger.hung_up()
+    await asyncio.sleep(0.25)
+    alice.request(18, 0)
+    admin.request(3, 4, topics=[], allow_auto_topic_creation=False)
+    assert await admin.hung_up()
+    assert await figures(broker, "authorization_denied") == {"type=Metadata": 1}
+    assert await figures(broker, "hung_up") == {
+        "listener=SASL_PLAINTEXT,reason=limit": 1,
+        "listener=SASL_PLAINTEXT,reason=unknown": 1,
+        "listener=SASL_PLAINTEXT,reason=expired": 1,
+    }
