@@ -84,6 +84,8 @@ class Config:
     spot: bool
     instance_type: str
     bill: bool
+    otlp_endpoint: str
+    """Where own traces and metrics go; empty: where OpenTelemetry's environment variables say."""
     exit_with_parent: bool
 
     def static_configs(self) -> dict[str, str]:
@@ -183,6 +185,7 @@ def _flags() -> argparse.ArgumentParser:
     add("--spot", action="store_true", help="this machine may be taken away at any time")
     add("--instance-type", default="m7g.large", help="what the bill charges for this machine")
     add("--no-bill", action="store_true", help="write no bill")
+    add("--otlp-endpoint", default="", metavar="URL", help="send own traces and metrics there, OTLP over HTTP")
     add("--exit-with-parent", action="store_true", help="stop when the process that started this one is gone")
     return parser
 
@@ -248,6 +251,7 @@ def _config(given: argparse.Namespace) -> Config:
         spot=given.spot,
         instance_type=given.instance_type,
         bill=not given.no_bill,
+        otlp_endpoint=_url("--otlp-endpoint", given.otlp_endpoint or None, ("http", "https"), ""),
         exit_with_parent=given.exit_with_parent,
     )
 

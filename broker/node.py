@@ -48,6 +48,7 @@ from broker.security.peer_tls import PeerTls
 from broker.server import Server
 from broker.starting import CannotStart, open_port, printable
 from broker.telemetry.counters import Counters
+from broker.telemetry.exporting import exporting
 from broker.telemetry.exposition import CONTENT_TYPE
 from broker.telemetry.loopwatch import LoopWatch
 from broker.telemetry.page import Identity, Metrics, Sources
@@ -100,6 +101,7 @@ class Node:
         """Serves when it returns. CannotStart, or an error of the part that could not."""
         config = self.config
         self._make_directory()
+        self._exporting = exporting(config, self._clock, self._serve_metrics, self.say)
         load_apis()
         self._store = open_store(
             config.objects,
@@ -162,6 +164,7 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._biller is not None:
             await self._biller.write(_LAST_BILL_S)
+        await asyncio.to_thread(self._exporting.close)
         await self._metadata.close()
 
     async def _meet(self) -> None:
@@ -232,7 +235,7 @@ class Node:
             peers=self._neighbours.hints,
             turns=self._turns,
         )
-        logs.stats.on_operation = self._times.operation
+        logs.stats.on_operation = self._exporting.beside(self._times.operation)
         logs.stats.on_upload_bytes = self._times.uploaded
         store.meter.on_request = self._store_request
         return logs
