@@ -15,6 +15,7 @@ from uuid import UUID
 from broker.api.context import Context
 from broker.api.registry import register
 from broker.api.rights import NOT_ASKED, rights
+from broker.api.room import Room
 from broker.api.topics import allowed_topic, broker_flag, broker_number, check_collision, check_name, endpoints_on
 from broker.errors import (
     NONE,
@@ -135,9 +136,11 @@ async def _create(context: Context, name: str) -> None:
     check_collision(name, context.metadata.image)
     if name in INTERNAL:
         return
+    count = broker_number(context, "num.partitions")
+    Room(context).take(count)
     await context.metadata.create_topic(
         name,
-        partitions=broker_number(context, "num.partitions"),
+        partitions=count,
         replication_factor=broker_number(context, "default.replication.factor"),
         configs={},
     )

@@ -1,5 +1,6 @@
 """CreateTopics (19), versions 2 to 7. Any broker does it: the truth is in SQL, not at a controller.
 
+More partitions than `max.partitions.per.request`, or in the cluster than `max.partitions`, are INVALID_PARTITIONS.
 Deviation: a replication factor larger than the cluster is accepted and capped, since replicas only say who may lead.
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 from broker.api.context import Context
 from broker.api.k03_metadata import may_create
 from broker.api.registry import register
+from broker.api.room import Room
 from broker.api.topics import broker_number, check_collision, check_name, checked_configs, configs_of
 from broker.configs import TOPIC_CONFIGS, Configs
 from broker.errors import (
@@ -39,19 +41,19 @@ _CREATE = Need(operation=Operation.CREATE, resource=ResourceType.TOPIC, instead=
 async def create_topics(context: Context, request: Any, version: int) -> Fields:
     """Each topic by itself: one that cannot be created does not hold up the others."""
     times = Counter(asked.name for asked in request.topics)
-    answers = []
+    answers, room = [], Room(context)
     for name in times:
         asked = next(topic for topic in request.topics if topic.name == name)
         try:
             if times[name] > 1:
                 raise InvalidRequest(f"Create topics request has the topic {name} {times[name]} times")
-            answers.append(await _create(context, asked, request.validate_only, strict=version >= 6))
+            answers.append(await _create(context, asked, room, request.validate_only, strict=version >= 6))
         except KafkaError as error:
             answers.append({"name": name, "error_code": error.code, "error_message": error.message})
     return {"topics": answers}
 
 
-async def _create(context: Context, asked: Any, validate_only: bool, *, strict: bool) -> Fields:
+async def _create(context: Context, asked: Any, room: Room, validate_only: bool, *, strict: bool) -> Fields:
     image = context.metadata.image
     if not may_create(context, asked.name):
         raise TopicAuthorizationFailed(f"CREATE is not allowed on topic {asked.name[:64]}")
@@ -63,6 +65,7 @@ async def _create(context: Context, asked: Any, validate_only: bool, *, strict: 
     configs = checked_configs({config.name: config.value for config in asked.configs}, current)
     assignments = _assignments(asked)
     partitions, factor = _sizes(context, asked, assignments)
+    room.take(partitions)
     if validate_only:
         return _described(context, asked.name, None, partitions, factor, configs, current)
     context.quotas.mutate(context.connection, partitions, strict=strict)

@@ -1,4 +1,4 @@
-"""CreatePartitions (37), versions 0 to 3: a topic grows, it never shrinks."""
+"""CreatePartitions (37), versions 0 to 3: a topic grows, it never shrinks. Bounded as CreateTopics is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from broker.api.context import Context
 from broker.api.registry import register
+from broker.api.room import Room
 from broker.api.topics import allowed_topic
 from broker.errors import InvalidPartitions, InvalidReplicaAssignment, InvalidTopic, KafkaError
 from broker.security.access import Need, Operation, ResourceType
@@ -22,17 +23,17 @@ _ALTER = Need(operation=Operation.ALTER, resource=ResourceType.TOPIC)
 @register(key=37, name="CreatePartitions", versions=(0, 3), failed=_failed, needs=(_ALTER,))
 async def create_partitions(context: Context, request: Any, version: int) -> Fields:
     """Each topic by itself."""
-    answers = []
+    answers, room = [], Room(context)
     for asked in request.topics:
         try:
-            await _grow(context, asked, request.validate_only, strict=version >= 3)
+            await _grow(context, asked, room, request.validate_only, strict=version >= 3)
             answers.append({"name": asked.name})
         except KafkaError as error:
             answers.append({"name": asked.name, "error_code": error.code, "error_message": error.message})
     return {"results": answers}
 
 
-async def _grow(context: Context, asked: Any, validate_only: bool, *, strict: bool) -> None:
+async def _grow(context: Context, asked: Any, room: Room, validate_only: bool, *, strict: bool) -> None:
     image = await context.metadata.refresh()
     topic = allowed_topic(context, image, asked.name, Operation.ALTER)
     if topic.internal:
@@ -40,6 +41,7 @@ async def _grow(context: Context, asked: Any, validate_only: bool, *, strict: bo
     now = len(topic.partitions)
     if asked.count <= now:
         raise InvalidPartitions(f"Topic currently has {now} partitions, which is not less than {asked.count}")
+    room.take(asked.count - now)
     assignments = None
     if asked.assignments is not None:
         if len(asked.assignments) != asked.count - now:

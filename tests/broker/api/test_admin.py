@@ -65,6 +65,26 @@ async def test_what_cannot_be_created_says_why(wire: Wire) -> None:
     assert (int(unknown.error_code), unknown.error_message) == (40, "Unknown topic config name: no.such.config")
 
 
+async def test_partitions_are_bounded_by_request_and_by_cluster(wire: Wire) -> None:
+    everywhere = {"resource_type": 4, "resource_name": ""}
+    bounds = {"max.partitions.per.request": "5", "max.partitions": "8"}
+    configs = [{"name": name, "config_operation": 0, "value": value} for name, value in bounds.items()]
+    await wire.ask(44, 1, resources=[{**everywhere, "configs": configs}], validate_only=False)
+    sizes = {"replication_factor": 1, "assignments": (), "configs": ()}
+    topics = [{"name": name, "num_partitions": count, **sizes} for name, count in (("a", 4), ("b", 2), ("c", -1))]
+    found = (await wire.ask(19, 7, topics=topics, timeout=LONG)).topics
+    assert [int(each.error_code) for each in found] == [0, 37, 37]
+    assert "6 new partitions in one request; 5 may be" in found[1].error_message
+    assert int((await create(wire, "b", partitions=3)).error_code) == 0
+    over = await create(wire, "c", partitions=2)
+    assert (int(over.error_code), "2 more partitions in a cluster of 7; 8 may be" in over.error_message) == (37, True)
+    asked = [{"name": "a", "count": 6, "assignments": None}]
+    grown = await wire.ask(37, 3, topics=asked, timeout=LONG, validate_only=False)
+    assert int(grown.results[0].error_code) == 37
+    assert int((await create(wire, "c")).error_code) == 0
+    assert int((await metadata(wire, "d", create_missing=True)).topics[0].error_code) != 0
+
+
 async def test_a_topic_grows_and_does_not_shrink(wire: Wire) -> None:
     await create(wire, "t", partitions=2)
     codes = []
