@@ -15,13 +15,14 @@ import logging
 import struct
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from broker.api import k00_produce, k17_sasl_handshake, k18_api_versions, k36_sasl_authenticate, throttling
 from broker.api.answers import framed
 from broker.api.context import ConnectionInfo, Context, Settings
 from broker.api.outcome import first_error, is_refused
-from broker.api.registry import Api, Chunks, HangUp, find
+from broker.api.registry import Begin, Chunks, HangUp, Spoken, find, spoken
 from broker.clock import Clock
 from broker.crowd import Crowd
 from broker.errors import KafkaError, MalformedFrame, code_of, name_of
@@ -29,9 +30,8 @@ from broker.security.access import ANONYMOUS
 from broker.security.login import Login
 from broker.security.tls import Tls
 from broker.slot import Slot, no_delay
-from broker.wire.cursor import Cursor
 from broker.wire.frames import FrameReader
-from broker.wire.headers import RequestHeader, read_request_header, response_header
+from broker.wire.headers import RequestHeader, body_at, read_request_header
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ _BY_CERTIFICATE = "SSL"
 _BEFORE_LOGIN = frozenset((k17_sasl_handshake.KEY, k18_api_versions.KEY, k36_sasl_authenticate.KEY))
 _KEY_AND_VERSION = struct.Struct(">hh")
 """What every request begins with."""
+_FIRST = struct.Struct(">I")
+"""The same, as one number."""
 
 Connect = Callable[[ConnectionInfo], Context]
 """Gives a new connection its world."""
@@ -231,13 +233,15 @@ class Connection(asyncio.BufferedProtocol):
     # -- requests ------------------------------------------------------------------------------------------------
 
     def _begin_waiting(self) -> None:
-        while self._waiting and self._has_room() and not self._transport.is_closing():
+        waiting = self._waiting
+        while waiting and self._has_room() and not self._transport.is_closing():
             if self._context.turns.over():
                 self._go_on_later()
                 break
-            if not self._is_loaded(self._waiting[0]):
+            found = spoken(_FIRST.unpack_from(waiting[0])[0])
+            if found is None and not self._is_loaded(waiting[0]):
                 break
-            self._begin(self._waiting.popleft())
+            self._begin(waiting.popleft(), found)
         self.regulate()
 
     def _go_on_later(self) -> None:
@@ -250,7 +254,8 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the request can be read now; if not, its API is loaded in a thread, and then we go on."""
         if self._loading:
             return False
-        api, version = _asked(frame)
+        key, version = _KEY_AND_VERSION.unpack_from(frame)
+        api = find(key)
         if api is None or not api.low <= version <= api.high or api.is_loaded(version):
             return True
         self._loading = True
@@ -270,71 +275,91 @@ class Connection(asyncio.BufferedProtocol):
         if not self._transport.is_closing():
             self.go_on()
 
-    def _begin(self, frame: memoryview) -> None:
+    def _begin(self, frame: memoryview, found: Spoken | None) -> None:
         header = read_request_header(frame)
-        api = find(header.key)
-        slot = Slot(len(frame))
         if header.client_id is not None and header.client_id != self._context.connection.client_id:
             self._context.connection.client_id = header.client_id[:_MAX_CLIENT_ID]
-        if api is None:
-            raise MalformedFrame(f"API key {header.key} is not one of ours")
-        if not api.low <= header.version <= api.high:
-            self._refuse_version(api, header, slot)
+        if found is None:
+            self._refuse_version(frame, header)
             return
+        api = found.api
         if self._login is not None and not self._login.serves() and api.key not in _BEFORE_LOGIN:
             reason = "expired" if self._login.authenticated else "unknown"
             self._context.meter.hung_up(self._listener, reason)
             raise MalformedFrame(f"{api.name} of a client that did not say who it is, or whose session is over")
         self._produces = self._produces or api.key == k00_produce.KEY
-        cursor = Cursor(frame, position=header.size_bytes, flexible=api.flexible_request_header(header.version))
-        cursor.tags()
-        request = api.decode(header.version, frame, cursor.position)
+        request = api.decode(found.version, frame, body_at(frame, header, flexible=found.flexible_request_header))
+        slot = Slot(len(frame), header.correlation_id, found, request, self._clock.monotonic())
         self._take(slot)
-        task = asyncio.create_task(self._run(slot, api, header, request))
-        slot.task = task if api.drop_when_gone else None
+        if api.begin is None or self._context.quotas.active or not self._begun(slot, api.begin):
+            task = asyncio.create_task(self._run(slot))
+            slot.task = task if api.drop_when_gone else None
 
-    def _refuse_version(self, api: Api, header: RequestHeader, slot: Slot) -> None:
+    def _begun(self, slot: Slot, begin: Begin) -> bool:
+        """Whether the request is on its way without a task of its own."""
+        try:
+            return begin(self._context, slot.request, partial(self._answer, slot))
+        except Exception as fault:
+            self._answer(slot, fault)
+            return True
+
+    def _refuse_version(self, frame: memoryview, header: RequestHeader) -> None:
         """ApiVersions is answered in version 0 with UNSUPPORTED_VERSION (KIP-511); others should have asked it."""
+        api = find(header.key)
+        if api is None:
+            raise MalformedFrame(f"API key {header.key} is not one of ours")
         if api.key != k18_api_versions.KEY:
             raise MalformedFrame(f"{api.name} version {header.version}; {api.low} to {api.high} are spoken here")
+        lowest = Spoken(api, 0, flexible_request_header=False, flexible_response_header=False)
+        slot = Slot(len(frame), header.correlation_id, lowest, None, self._clock.monotonic())
         self._take(slot)
         body = api.encode(0, k18_api_versions.for_unknown_version())
-        self._finish(slot, framed(response_header(header.correlation_id, flexible=False), body))
+        self._finish(slot, framed(header.correlation_id, body, flexible=False))
 
-    async def _run(self, slot: Slot, api: Api, header: RequestHeader, request: Any) -> None:
-        began = self._clock.monotonic()
-        version = header.version
+    async def _run(self, slot: Slot) -> None:
+        api, version, *_ = slot.spoken
         try:
             if self._context.quotas.active:
-                answer, pause = await throttling.handle(self._context, api, request, version, slot.size_bytes)
+                answer, pause = await throttling.handle(self._context, api, slot.request, version, slot.size_bytes)
                 if pause:
                     self._pause(pause)
             else:
-                answer = await api.handle(self._context, request, version)
-            chunks = None if answer is None else api.encode(version, answer)
+                answer = await api.handle(self._context, slot.request, version)
+        except Exception as fault:
+            answer = fault
+        self._answer(slot, answer)
+
+    def _answer(self, slot: Slot, answer: Any) -> None:
+        """Sends what the handler made of a request, or threw; once."""
+        if slot.done:
+            return
+        api, version, _, flexible = slot.spoken
+        chunks: Chunks | None = None
+        try:
+            if isinstance(answer, Exception):
+                raise answer
+            if answer is not None:
+                chunks = framed(slot.correlation_id, api.encode(version, answer), flexible=flexible)
         except HangUp:
             self._transport.close()
-            answer, chunks = None, None
+            answer = None
         except Exception as fault:
-            answer, chunks = self._failure(api, version, request, fault)
+            answer, chunks = self._failure(slot, fault)
         error = first_error(answer)
         if self._context.access.guards and is_refused(answer):
             self._context.meter.denied(api.name)
-        seconds = self._clock.monotonic() - began
+        seconds = self._clock.monotonic() - slot.began
         self._context.meter.request(api.name, version, seconds, name_of(error) if error else None)
-        if chunks is not None:
-            chunks = framed(
-                response_header(header.correlation_id, flexible=api.flexible_response_header(version)), chunks
-            )
         self._finish(slot, chunks)
 
-    def _failure(self, api: Api, version: int, request: Any, fault: Exception) -> tuple[Any, Chunks | None]:
+    def _failure(self, slot: Slot, fault: Exception) -> tuple[Any, Chunks | None]:
+        api, version, _, flexible = slot.spoken
         if not isinstance(fault, KafkaError):
             log.error("%s version %d failed: %s: %.200s", api.name, version, type(fault).__name__, fault)
             log.debug("where it failed", exc_info=fault)
-        answer = api.failed(request, version, code_of(fault))
+        answer = api.failed(slot.request, version, code_of(fault))
         try:
-            return answer, api.encode(version, answer)
+            return answer, framed(slot.correlation_id, api.encode(version, answer), flexible=flexible)
         except Exception as second:
             self._hang_up(MalformedFrame(f"{api.name} version {version} cannot be answered: {second}"))
             return answer, None
@@ -347,18 +372,15 @@ class Connection(asyncio.BufferedProtocol):
         self._peers.take(slot.size_bytes)
 
     def _finish(self, slot: Slot, chunks: Chunks | None) -> None:
+        """Answers that come in one pass of the loop, as after a group commit, leave in one write, since a send costs
+        more than most requests; and in the next pass, since those who call this have others to tell.
+        """
         slot.chunks, slot.done, slot.task = chunks, True, None
-        if len(self._slots) == 1:
-            self._flush()
-            self.go_on()
-        elif not self._flushing:
+        if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush_all)
 
     def _flush_all(self) -> None:
-        """Answers that come in one pass of the loop, as after a group commit, leave in one write: a send costs more
-        than most requests.
-        """
         self._flushing = False
         self._flush()
         self.go_on()
@@ -373,7 +395,7 @@ class Connection(asyncio.BufferedProtocol):
             self._peers.release(slot.size_bytes)
             if slot.chunks is not None:
                 ready += slot.chunks
-                ready_bytes += sum(len(chunk) for chunk in slot.chunks)
+                ready_bytes += sum([len(chunk) for chunk in slot.chunks])
             if ready_bytes >= _WRITE_HIGH_BYTES:
                 self._transport.writelines(ready)
                 ready, ready_bytes = [], 0
@@ -388,11 +410,3 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
         elif login.authenticated:
             self._reader.limit(self._settings.max_frame_bytes)
-
-
-def _asked(frame: memoryview) -> tuple[Api | None, int]:
-    """The API and the version of a request; None where there is no such API, or not even a whole number."""
-    if len(frame) < _KEY_AND_VERSION.size:
-        return None, -1
-    key, version = _KEY_AND_VERSION.unpack_from(frame)
-    return find(key), version

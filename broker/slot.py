@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
-from broker.api.registry import Chunks
+from broker.api.registry import Chunks, Spoken
 
 
 class Slot:
     """One request under way; its place in the queue is its answer's place on the wire."""
 
-    __slots__ = ("chunks", "done", "size_bytes", "task")
+    __slots__ = ("began", "chunks", "correlation_id", "done", "request", "size_bytes", "spoken", "task")
 
-    def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
+    def __init__(self, size_bytes: int, correlation_id: int, spoken: Spoken, request: Any, began: float) -> None:
+        self.size_bytes, self.correlation_id, self.spoken, self.request = size_bytes, correlation_id, spoken, request
+        self.began = began
+        """When, in monotonic seconds."""
         self.done = False
         self.chunks: Chunks | None = None
         """The answer, frame length and header included; None when none is sent."""

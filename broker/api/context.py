@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
 from broker.api.fetch_sessions import FetchSessions
+from broker.api.patience import Patience
 from broker.clock import Clock
 from broker.quotas.quotas import Quotas
+from broker.records.batch import Batch
 from broker.security.access import ANONYMOUS, OPEN, Access
 from broker.security.login import Login
 from broker.telemetry.pushed import ClientTelemetry
@@ -20,10 +22,8 @@ from broker.turns import Turns
 class Meter(Protocol):
     """Where the API layer counts. `connection` names the client; the meter bounds how many names it keeps."""
 
-    def produced(
-        self, connection: ConnectionInfo, topic: str, index: int, size_bytes: int, records: int, codec: str
-    ) -> None:
-        """One batch was acknowledged (or, with acks=0, taken)."""
+    def produced(self, connection: ConnectionInfo, topic: str, index: int, batches: Sequence[Batch]) -> None:
+        """Batches of one partition were acknowledged (or, with acks=0, taken)."""
 
     def fetched(self, connection: ConnectionInfo, topic: str, index: int, size_bytes: int) -> None:
         """Record bytes of one partition were put into an answer."""
@@ -51,6 +51,14 @@ class Meter(Protocol):
 
 
 @dataclass(kw_only=True, slots=True)
+class Known:
+    """What a handler worked out about topics, good as long as the image is that one."""
+
+    of: object = None
+    by_topic: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True, slots=True)
 class ConnectionInfo:
     """One client connection. It learns: client id from headers, software from ApiVersions, rack from Fetch."""
 
@@ -70,6 +78,10 @@ class ConnectionInfo:
     """Partitions that it was sent to another broker for, and when (broker/api/nearer.py)."""
     appending: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the Produce that is appending: the next one of the connection comes after it, even if it takes turns."""
+    patience: Patience = field(default_factory=Patience)
+    """With its requests that wait."""
+    rules: Known = field(default_factory=Known)
+    """Of the topics it writes to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

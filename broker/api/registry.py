@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.api.context import ConnectionInfo, Context, Meter, Settings
 from broker.security.access import Need
@@ -45,6 +45,8 @@ Decoder = Callable[[int, memoryview, int], Any]
 """(version, frame, position of the body) -> request"""
 Encoder = Callable[[int, Any], Chunks]
 """(version, answer) -> body"""
+Begin = Callable[[Context, Any, Callable[[Any], None]], bool]
+"""(context, request, what the answer is given to, once)"""
 Failed = Callable[[Any, int, int], Any]
 """(request, version, error code) -> the answer when the whole request failed"""
 
@@ -67,6 +69,8 @@ class Api:
     """The rights that its handler asks for, per resource named; a test makes the matrix of refusals from them. None:
     everybody who may connect may ask it, and its file says why.
     """
+    begin: Begin | None
+    """Answers at once, or by a later call, without a task; False: this request needs the handler."""
     drop_when_gone: bool
     """Whether the handler is cancelled when its client hangs up: only for what waits long and changes nothing."""
 
@@ -81,11 +85,14 @@ class Api:
     def load(self, version: int) -> None:
         load_shape(self.key, version)
 
-    def flexible_request_header(self, version: int) -> bool:
-        return shape(self.key, version).flexible_request_header
 
-    def flexible_response_header(self, version: int) -> bool:
-        return shape(self.key, version).flexible_response_header
+class Spoken(NamedTuple):
+    """One version of an API that can be read and answered at once."""
+
+    api: Api
+    version: int
+    flexible_request_header: bool
+    flexible_response_header: bool
 
 
 class HangUp(Exception):
@@ -93,6 +100,8 @@ class HangUp(Exception):
 
 
 _apis: dict[int, Api] = {}
+_spoken: dict[int, Spoken] = {}
+"""By the four bytes, as a number, that a request begins with: key and version."""
 
 
 def register(
@@ -105,6 +114,7 @@ def register(
     decoder: Decoder | None = None,
     encoder: Encoder | None = None,
     failed: Failed | None = None,
+    begin: Begin | None = None,
     drop_when_gone: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Makes the decorated coroutine the handler of an API key, for versions low to high, both included."""
@@ -129,6 +139,7 @@ def register(
             encode=encoder or encode_with_kio,
             failed=failed or only_error_code,
             needs=needs,
+            begin=begin,
             drop_when_gone=drop_when_gone,
         )
         return handle
@@ -145,6 +156,19 @@ def find(key: int) -> Api | None:
     """The API of a key, or None."""
     load()
     return _apis.get(key)
+
+
+def spoken(first: int) -> Spoken | None:
+    """What a request that begins with these four bytes asks for; None unless it is loaded."""
+    if (found := _spoken.get(first)) is not None:
+        return found
+    key, version = first >> 16, first & 0xFFFF
+    api = find(key)
+    if api is None or not api.low <= version <= api.high or not api.is_loaded(version):
+        return None
+    layout = shape(key, version)
+    found = _spoken[first] = Spoken(api, version, layout.flexible_request_header, layout.flexible_response_header)
+    return found
 
 
 def all_apis() -> tuple[Api, ...]:

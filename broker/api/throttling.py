@@ -61,6 +61,8 @@ def _record_bytes(answer: FetchAnswer) -> int:
 
 def _told(answer: Any, seconds: float) -> Any:
     throttle_ms = max(int(seconds * 1000), 1)
-    if isinstance(answer, ProduceAnswer | FetchAnswer):
+    if isinstance(answer, ProduceAnswer):
+        return answer._replace(throttle_ms=max(answer.throttle_ms, throttle_ms))
+    if isinstance(answer, FetchAnswer):
         return dataclasses.replace(answer, throttle_ms=max(answer.throttle_ms, throttle_ms))
     return {**answer, "throttle_time": throttle_ms} if isinstance(answer, Mapping) else answer

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 Bytes = bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Appended:
+class Promise(Protocol):
+    """Who waits for one outcome: a future, or what does the same for less. Each is told once."""
+
+    def done(self) -> bool:
+        """Whether it was told, or does not wait any more."""
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, error: Exception, /) -> None: ...
+
+    def exception(self) -> BaseException | None: ...
+
+
+class Appended(NamedTuple):
     base_offset: int
     log_append_time_ms: int
     """-1: the producer's timestamps are kept."""

@@ -16,13 +16,13 @@ import asyncio
 from collections.abc import Sequence
 
 from broker.errors import InvalidRecord, KafkaError, NotEnoughReplicas, NotLeaderOrFollower, OffsetOutOfRange
-from broker.log.answers import Appended, Slice
+from broker.log.answers import Appended, Promise, Slice
 from broker.log.producers import Guard, Producers
 from broker.log.reader import ObjectReader
 from broker.log.stable import below, end_of
 from broker.log.tail import Tail, TailBudget
 from broker.log.times import NOTHING, first_at
-from broker.log.waiters import Waiters, follow, refuse
+from broker.log.waiters import Waiters, refuse
 from broker.metadata.image import Partition
 from broker.metadata.rows import Extent, Opening, RangeRow
 from broker.objects.layout import Piece
@@ -31,7 +31,7 @@ from broker.records.markers import Marker, write_marker
 from broker.wal.base import Entry, Wal, WalFull
 
 Bytes = bytes | bytearray | memoryview
-Held = tuple[Bytes, int, Guard | None, asyncio.Future[Appended]]
+Held = tuple[Bytes, int, Guard | None, Promise]
 """What an append was called with, and who waits for it."""
 
 
@@ -81,39 +81,42 @@ class Log:
     # -- appending ---------------------------------------------------------------------------------------------------
 
     def append(self, records: Bytes, *, acks: int, guard: Guard | None = None) -> asyncio.Future[Appended]:
-        """Takes what a producer sent; done when it is durable, or at once for acks=0. A transaction begins here with
-        the `guard` that was taken before its coordinator confirmed it.
+        """`take` with a future of its own."""
+        done: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self.take(records, check_produced(records), acks, guard, done)
+        return done
 
-        Raises at once (nothing recorded): CorruptMessage, InvalidRecord, OutOfOrderSequenceNumber, InvalidTxnState,
+    def take(self, records: Bytes, found: Sequence[Batch], acks: int, guard: Guard | None, done: Promise) -> None:
+        """Takes what a producer sent, which was `found` to be whole; `done` is told when it is durable, or at once for
+        acks=0. A transaction begins here with the `guard` that was taken before its coordinator confirmed it.
+
+        Raises at once (nothing recorded): InvalidRecord, OutOfOrderSequenceNumber, InvalidTxnState,
         InvalidProducerEpoch, NotLeaderOrFollower, and NotEnoughReplicas (retriable) while the WAL has no room.
         """
         if self._gone is not None:
             raise self._gone
-        done: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         if self.closing:
             if self._held is None:
                 raise self._in_handover()
             self._held.append((records, acks, guard, done))
-            return done
-        found = check_produced(records)
+            return
         repeated = self._repeated(found, guard)
         if repeated is not None:
             self._answer_at(repeated[1], repeated[0], done)
-            return done
+            return
         base = self.log_end
         end = self._store(_owned(records), found)
         if acks == 0:
             done.set_result(self._appended(base))
         else:
             self._answer_at(end, base, done)
-        return done
 
     def _repeated(self, found: Sequence[Batch], guard: Guard | None) -> tuple[int, int] | None:
         """(base, end) of the earlier append when these batches are a retry."""
         if len(found) > 1 and any(batch.is_transactional for batch in found):
             raise InvalidRecord(f"{len(found)} batches for one partition: a transaction sends one at a time")
         for batch in found:
-            if batch.is_idempotent and (written := self.producers.check(batch, guard)) is not None:
+            if batch.producer_id >= 0 and (written := self.producers.check(batch, guard)) is not None:
                 return written.base_offset, written.end_offset
         return None
 
@@ -138,19 +141,18 @@ class Log:
         for batch in found:
             patch(data, batch, base_offset=offset, leader_epoch=self.epoch)
             offset += batch.last_offset_delta + 1
-        piece = Piece(
-            base_offset=base, end_offset=offset, max_timestamp_ms=max(b.max_timestamp for b in found), data=data
-        )
-        entry = Entry(uid=self.uid, epoch=self.epoch, base_offset=base, end_offset=offset, records=data)
+        entry = Entry(self.uid, self.epoch, base, offset, data)
         try:
             self._wal.append(entry, lambda: self._durable(offset))
         except WalFull as error:
             raise NotEnoughReplicas(f"{error}: retry, uploads are behind") from error
         at = base
         for batch in found:
-            self.producers.apply(data, batch, at)
+            if batch.producer_id >= 0:
+                self.producers.apply(data, batch, at)
             at += batch.last_offset_delta + 1
-        self._tail.append(piece)
+        newest = found[0].max_timestamp if len(found) == 1 else max(batch.max_timestamp for batch in found)
+        self._tail.append(Piece(base, offset, newest, data))
         self.log_end = offset
         self._count(len(data))
         return offset
@@ -161,11 +163,11 @@ class Log:
         self._budget.pending_bytes += size
         self._budget.appended_bytes += max(size, 0)
 
-    def _answer_at(self, end: int, base: int, done: asyncio.Future[Appended]) -> None:
+    def _answer_at(self, end: int, base: int, done: Promise) -> None:
         if end <= self.high_watermark:
             done.set_result(self._appended(base))
         else:
-            self._waiters.add(end - 1, done, base)
+            self._waiters.add_append(end, done, base)
 
     def _appended(self, base: int) -> Appended:
         return Appended(base_offset=base, log_append_time_ms=-1, log_start=self.log_start)
@@ -174,9 +176,9 @@ class Log:
         if self._gone is not None:
             return
         self.high_watermark = max(self.high_watermark, end)
-        self._waiters.reached(end, self._appended)
+        self._waiters.reached(end, self.log_start)
         if self._stable_waiters:
-            self._stable_waiters.reached(self.last_stable, self._appended)
+            self._stable_waiters.reached(self.last_stable, self.log_start)
 
     def wait_for(self, offset: int) -> asyncio.Future[None]:
         """Done when the record at `offset` may be read; NotLeaderOrFollower when the log is lost before that."""
@@ -371,7 +373,7 @@ class Log:
         self.closing = False
         for records, acks, guard, done in held:
             try:
-                follow(self.append(records, acks=acks, guard=guard), done)
+                self.take(records, check_produced(records), acks, guard, done)
             except KafkaError as error:
                 refuse(done, error)
 

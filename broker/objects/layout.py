@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import NamedTuple
 
 from crc32c import crc32c
 
@@ -44,8 +45,7 @@ class BlockEntry:
     crc: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """One or more whole batches of one partition, as they lie in memory."""
 
     base_offset: int

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from crc32c import crc32c
 
@@ -28,7 +28,8 @@ HEADER_BYTES = 61
 PREFIX_BYTES = 12
 """Base offset and length: what the length field does not count."""
 
-_HEADER = struct.Struct(">qiibIhiqqqhii")
+_HEADER = struct.Struct(">qiixIhiqqqhii")
+"""Without the magic byte."""
 _PREFIX = struct.Struct(">qi")
 _LEADER_EPOCH = struct.Struct(">i")
 _ATTRIBUTES = struct.Struct(">h")
@@ -47,9 +48,10 @@ _CODEC_MASK, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL, _DELETE_HORIZON = 0x07,
 Bytes = bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """One header, parsed. Where it lies in its blob is `position`, so that the blob itself is never copied."""
+class Batch(NamedTuple):
+    """One header, parsed. Where it lies in its blob is `position`, so that the blob itself is never copied. A
+    tuple, for making one is a good part of a small Produce; the fields after `position` are in the header's order.
+    """
 
     position: int
     """Byte offset of the batch in the blob it was parsed from."""
@@ -66,7 +68,7 @@ class Batch:
     """-1 when the producer is not idempotent."""
     producer_epoch: int
     base_sequence: int
-    count: int
+    count: int  # type: ignore[assignment]  # the field's name in Kafka; nobody counts in a header
     """Records inside, by the producer's word."""
 
     @property
@@ -117,28 +119,13 @@ def parse(data: Bytes, position: int = 0) -> Batch:
         raise UnsupportedForMessageFormat(
             f"batch format {data[position + _MAGIC_AT]}: only format 2 (Kafka 0.11 and later) is stored"
         )
-    base, length, epoch, _, crc, attributes, delta, first_ms, max_ms, producer, producer_epoch, sequence, count = (
-        _HEADER.unpack_from(data, position)
-    )
+    batch = tuple.__new__(Batch, (position, *_HEADER.unpack_from(data, position)))
+    length = batch.length
     if length < HEADER_BYTES - PREFIX_BYTES or length + PREFIX_BYTES > available:
         raise CorruptMessage(f"batch length {length} with {available - PREFIX_BYTES} bytes there")
-    if attributes & _CODEC_MASK >= len(_CODECS):
-        raise UnsupportedCompressionType(f"compression codec {attributes & _CODEC_MASK} is unknown")
-    return Batch(
-        position=position,
-        base_offset=base,
-        length=length,
-        leader_epoch=epoch,
-        crc=crc,
-        attributes=attributes,
-        last_offset_delta=delta,
-        base_timestamp=first_ms,
-        max_timestamp=max_ms,
-        producer_id=producer,
-        producer_epoch=producer_epoch,
-        base_sequence=sequence,
-        count=count,
-    )
+    if batch.attributes & _CODEC_MASK >= len(_CODECS):
+        raise UnsupportedCompressionType(f"compression codec {batch.attributes & _CODEC_MASK} is unknown")
+    return batch
 
 
 def is_transactional(data: Bytes) -> bool:
@@ -148,11 +135,11 @@ def is_transactional(data: Bytes) -> bool:
 
 def batches(data: Bytes) -> Iterator[Batch]:
     """Every batch of a blob, in order. CorruptMessage when the blob does not end with a batch's end."""
-    position = 0
-    while position < len(data):
+    position, end = 0, len(data)
+    while position < end:
         batch = parse(data, position)
         yield batch
-        position += batch.size_bytes
+        position += batch.length + PREFIX_BYTES
 
 
 def check_crc(data: Bytes, batch: Batch) -> None:
@@ -178,20 +165,22 @@ def check_produced(data: Bytes) -> tuple[Batch, ...]:
 
 
 def _check_claims(batch: Batch) -> None:
-    if batch.is_control:
+    attributes, count = batch.attributes, batch.count
+    if attributes & _CONTROL:
         raise InvalidRecord("a client may not write a control batch")
-    if batch.attributes & ~0x7F:
-        raise InvalidRecord(f"attributes {batch.attributes:#06x} have bits that format 2 does not know")
-    if batch.count < 1 or batch.last_offset_delta != batch.count - 1:
-        raise InvalidRecord(f"{batch.count} records with last offset delta {batch.last_offset_delta}")
-    payload_bytes = batch.size_bytes - HEADER_BYTES
-    if batch.codec == "none" and batch.count * _MIN_RECORD_BYTES > payload_bytes:
-        raise InvalidRecord(f"{batch.count} records cannot fit in {payload_bytes} bytes")
-    if batch.is_idempotent and (batch.producer_epoch < 0 or batch.base_sequence < 0):
-        raise InvalidRecord(
-            f"producer {batch.producer_id} with epoch {batch.producer_epoch} and sequence {batch.base_sequence}"
-        )
-    if batch.is_transactional and not batch.is_idempotent:
+    if attributes & ~0x7F:
+        raise InvalidRecord(f"attributes {attributes:#06x} have bits that format 2 does not know")
+    if count < 1 or batch.last_offset_delta != count - 1:
+        raise InvalidRecord(f"{count} records with last offset delta {batch.last_offset_delta}")
+    payload_bytes = batch.length + PREFIX_BYTES - HEADER_BYTES
+    if not attributes & _CODEC_MASK and count * _MIN_RECORD_BYTES > payload_bytes:
+        raise InvalidRecord(f"{count} records cannot fit in {payload_bytes} bytes")
+    if batch.producer_id >= 0:
+        if batch.producer_epoch < 0 or batch.base_sequence < 0:
+            raise InvalidRecord(
+                f"producer {batch.producer_id} with epoch {batch.producer_epoch} and sequence {batch.base_sequence}"
+            )
+    elif attributes & _TRANSACTIONAL:
         raise InvalidRecord("a transactional batch without a producer id")
 
 

@@ -9,10 +9,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from broker.clock import Clock
+from broker.records.batch import Batch
 from broker.telemetry.quantiles import Durations
 from broker.telemetry.zones import Networks, client_zone
 
@@ -78,14 +79,16 @@ class Counters:
         self.client_throttles: defaultdict[tuple[str, ...], float] = defaultdict(float)
         """(client id, quota): seconds"""
 
-    def produced(self, connection: Client, topic: str, index: int, size_bytes: int, records: int, codec: str) -> None:
-        """One batch was acknowledged."""
-        self.partition_bytes[topic, index][0] += size_bytes
-        self.bytes_in += size_bytes
-        self.topic_records[(topic,)] += records
-        client = self._moved(connection, "produce", size_bytes)
-        self.client_batches[client, codec] += 1
-        self.client_batch_bytes[client, codec] += size_bytes
+    def produced(self, connection: Client, topic: str, index: int, batches: Sequence[Batch]) -> None:
+        """Batches of one partition were acknowledged."""
+        for batch in batches:
+            size_bytes, codec = batch.size_bytes, batch.codec
+            self.partition_bytes[topic, index][0] += size_bytes
+            self.bytes_in += size_bytes
+            self.topic_records[(topic,)] += batch.count
+            client = self._moved(connection, "produce", size_bytes)
+            self.client_batches[client, codec] += 1
+            self.client_batch_bytes[client, codec] += size_bytes
 
     def fetched(self, connection: Client, topic: str, index: int, size_bytes: int) -> None:
         """Record bytes of one partition were put into an answer."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 PENDING_BYTES = 128 * 1024 * 1024
 """What may wait for upload, unless the WAL is smaller: 2 s of recovery on two slow cores (docs/decisions/0005)."""
@@ -28,8 +28,7 @@ class WalFull(Exception):
     """No room for an entry; nothing was recorded, and trimming makes room."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """Records of one partition, ready to be stored: offsets and leader epoch are in them already."""
 
     uid: int

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from broker.wal.base import Entry, Recovered, WalError, WalFull, WalStats
 from broker.wal.layout import reserve_bytes
@@ -27,8 +28,7 @@ GROUP_BYTES = 8 * 1024 * 1024
 """A group is closed at this size, so that its sync stays short."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Append:
+class Append(NamedTuple):
     entry: Entry
     durable: Callable[[], None]
     reserved_bytes: int
@@ -89,7 +89,7 @@ class RingWal:
         if self._used_bytes + need > self.stats.limit_bytes:
             raise WalFull(f"{self._used_bytes} of {self.stats.limit_bytes} WAL bytes await upload")
         self._used_bytes += need
-        self._put(Append(entry=entry, durable=durable, reserved_bytes=need))
+        self._put(Append(entry, durable, need))
 
     @property
     def used_bytes(self) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import struct
+from typing import NamedTuple
 
-from broker.wire.cursor import I16, I32, Cursor
+from broker.errors import MalformedFrame
+from broker.wire.cursor import I16, Cursor
+
+_FIXED = struct.Struct(">hhih")
+"""Key, version, correlation id, bytes of the client id (-1: none)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RequestHeader:
+class RequestHeader(NamedTuple):
     """The part of the header that every version shares; its tagged fields come later, if the version has any."""
 
     key: int
@@ -21,19 +25,28 @@ class RequestHeader:
 
 def read_request_header(frame: memoryview) -> RequestHeader:
     """MalformedFrame when the frame is too short for a header or the client id is not UTF-8."""
-    cursor = Cursor(frame)
-    key, version, correlation_id = cursor.int16(), cursor.int16(), cursor.int32()
-    client_id = cursor.legacy_nullable_string()
-    return RequestHeader(
-        key=key, version=version, correlation_id=correlation_id, client_id=client_id, size_bytes=cursor.position
-    )
+    if len(frame) < _FIXED.size:
+        raise MalformedFrame(f"{_FIXED.size} bytes of header wanted, {len(frame)} are there")
+    key, version, correlation_id, size = _FIXED.unpack_from(frame)
+    end = _FIXED.size + size
+    if size < 0 or end > len(frame):
+        cursor = Cursor(frame, position=_FIXED.size - I16.size)
+        client_id, end = cursor.legacy_nullable_string(), cursor.position
+    else:
+        try:
+            client_id = str(frame[_FIXED.size : end], "utf-8")
+        except UnicodeDecodeError as error:
+            raise MalformedFrame("a client id that is not UTF-8") from error
+    return RequestHeader(key, version, correlation_id, client_id, end)
 
 
-def response_header(correlation_id: int, *, flexible: bool) -> bytes:
-    """The header of an answer, without the frame's length."""
-    return I32.pack(correlation_id) + (b"\0" if flexible else b"")
-
-
-def bare_error(code: int) -> bytes:
-    """A body of only an error code: what every version of ApiVersions begins with."""
-    return I16.pack(code)
+def body_at(frame: memoryview, header: RequestHeader, *, flexible: bool) -> int:
+    """Where the body begins: behind the header's tagged fields, which are skipped."""
+    at = header.size_bytes
+    if not flexible:
+        return at
+    if at < len(frame) and not frame[at]:
+        return at + 1
+    cursor = Cursor(frame, position=at, flexible=True)
+    cursor.tags()
+    return cursor.position

@@ -22,6 +22,7 @@ from broker.metadata.image import Acl
 from broker.node import Node
 from broker.security.access import ANONYMOUS, ANY_RIGHT, Need, Operation, ResourceType
 from broker.security.rules import ALLOW, LITERAL
+from broker.wire.codec import shape
 from tests.broker.api.asking import create
 from tests.broker.api.conftest import Broker, Wire
 from tests.broker.api.samples import CLUSTER, GROUP, TOPIC, sample
@@ -55,7 +56,7 @@ class Guarded:
         request = sample(api.key, version, self.topic_id)
         body = io.BytesIO()
         entity_writer(type(request))(body, request)
-        flexible = api.flexible_request_header(version)
+        flexible = shape(api.key, version).flexible_request_header
         header = struct.pack(">hhih", api.key, version, 7, 4) + b"test" + (b"\0" if flexible else b"")
         self.wire.send(header + body.getvalue())
         async with asyncio.timeout(10):
