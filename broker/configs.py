@@ -23,6 +23,8 @@ class Source(IntEnum):
     DYNAMIC_DEFAULT_BROKER = 3
     STATIC_BROKER = 4
     DEFAULT = 5
+    CLIENT_METRICS = 7
+    GROUP = 8
 
 
 def _table(*keys: ConfigKey) -> dict[str, ConfigKey]:
@@ -268,18 +270,24 @@ class Configs:
     def topic(self, name: str, own: Mapping[str, str]) -> Value:
         """A topic config's value; `own` is what the topic itself was given."""
         key = of_topic(name)
-        found = next(self._at_topic(key, own))
+        found = next(self._above_broker(key, own, Source.TOPIC))
         return Value(key=key, value=found.value, source=found.source)
+
+    def resource(self, key: ConfigKey, own: Mapping[str, str], source: Source) -> tuple[Value, ...]:
+        """The values of a config of something that is neither topic nor broker: the one that holds first, the default
+        last.
+        """
+        return tuple(self._above_broker(key, own, source))
 
     def synonyms(self, key: ConfigKey, own: Mapping[str, str] | None = None) -> tuple[Value, ...]:
         """Every value that is set for it, the one that holds first, the default last. `own` says that it is a topic's,
         and what the topic was given.
         """
-        return tuple(self._at_broker(key) if own is None else self._at_topic(key, own))
+        return tuple(self._at_broker(key) if own is None else self._above_broker(key, own, Source.TOPIC))
 
-    def _at_topic(self, key: ConfigKey, own: Mapping[str, str]) -> Iterator[Value]:
+    def _above_broker(self, key: ConfigKey, own: Mapping[str, str], source: Source) -> Iterator[Value]:
         if key.name in own:
-            yield Value(key=key, value=own[key.name], source=Source.TOPIC)
+            yield Value(key=key, value=own[key.name], source=source)
         if key.synonym is None:
             yield Value(key=key, value=key.default, source=Source.DEFAULT)
         else:

@@ -44,7 +44,6 @@ from broker.metadata.image import PEER_LISTENER
 from broker.metadata.secrets import SECRET_BYTES, peers_secret
 from broker.metadata.urls import shown
 from broker.objects import ObjectStore, open_store
-from broker.security.peer_tls import PeerTls
 from broker.server import Server
 from broker.starting import CannotStart, open_port, printable
 from broker.telemetry.counters import Counters
@@ -87,6 +86,7 @@ class Node:
             clock=clock,
             counters=self._counters,
             interval_s=int(config.static_configs().get("telemetry.push.interval.ms", "30000")) / 1000,
+            configs=lambda: self._metadata.image.resource_configs,
         )
         self._times = StorageTimes()
         self._watch = LoopWatch(clock)
@@ -170,11 +170,10 @@ class Node:
     async def _meet(self) -> None:
         fresh = os.urandom(SECRET_BYTES)
         self._secret = await self._metadata.write(lambda tx: peers_secret(tx, fresh))
-        files = self.config.doors.peer_tls
         self._neighbours = meet(
             secret=self._secret,
             broker_id=self.config.id,
-            tls=PeerTls(files, checks_names=self.config.doors.checks_peer_names) if files is not None else None,
+            tls=self.config.doors.between_brokers(),
             metadata=self._metadata,
             clock=self._clock,
             logs=lambda: self._logs,

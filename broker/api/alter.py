@@ -12,14 +12,17 @@ from broker.config_keys import ConfigKey
 from broker.configs import of_broker, of_topic
 from broker.errors import InvalidConfig, InvalidRequest
 from broker.metadata.image import Image
+from broker.resource_configs import CLIENT_METRICS, GROUP, MOST, Subscription, of_client_metrics, of_group
 from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
 
-TOPIC, BROKER = 2, 4
+TOPIC, BROKER, SUBSCRIPTION, GROUP_TYPE = 2, 4, 16, 32
+_MAX_NAME = 255
 NEEDS = (
     Need(operation=Operation.ALTER_CONFIGS, resource=ResourceType.TOPIC),
     Need(operation=Operation.ALTER_CONFIGS, resource=ResourceType.CLUSTER),
+    Need(operation=Operation.ALTER_CONFIGS, resource=ResourceType.GROUP),
 )
-"""Of topics, and of brokers."""
+"""Of topics, of brokers and client metrics, and of groups."""
 
 
 def check_once(asked: Any, resources: Iterable[Any]) -> None:
@@ -31,7 +34,7 @@ def check_once(asked: Any, resources: Iterable[Any]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Whose configs are changed: a topic, one broker, or all brokers (a broker without a name)."""
+    """Whose configs are changed: a topic, a broker, all brokers (one without a name), a group, or a subscription."""
 
     kind: str
     name: str
@@ -55,6 +58,8 @@ async def find_target(context: Context, asked: Any) -> Target:
     name = asked.resource_name
     if asked.resource_type == TOPIC:
         context.access.check(Operation.ALTER_CONFIGS, ResourceType.TOPIC, name)
+    elif asked.resource_type == GROUP_TYPE:
+        context.access.check(Operation.ALTER_CONFIGS, ResourceType.GROUP, name)
     else:
         context.access.check(Operation.ALTER_CONFIGS, ResourceType.CLUSTER, CLUSTER_NAME)
     image: Image = await context.metadata.refresh()
@@ -65,12 +70,25 @@ async def find_target(context: Context, asked: Any) -> Target:
         return Target(
             kind="topic", name=name, known=of_topic, own=own, inherited=lambda key: current.topic(key, {}).value
         )
+    if asked.resource_type in (SUBSCRIPTION, GROUP_TYPE):
+        return _resource(image, GROUP if asked.resource_type == GROUP_TYPE else CLIENT_METRICS, name)
     if asked.resource_type != BROKER:
-        raise InvalidRequest(f"configs of resource type {asked.resource_type}; topics (2) and brokers (4) have some")
+        raise InvalidRequest(f"configs of resource type {asked.resource_type}; those of 2, 4, 16 and 32 can be changed")
     if name and (not name.isdecimal() or int(name) not in image.brokers):
         raise InvalidRequest(f"there is no broker {name[:32]}")
     own = image.broker_configs.get(int(name) if name else None, {})
     return Target(kind="broker", name=name, known=of_broker, own=own, inherited=lambda key: of_broker(key).default)
+
+
+def _resource(image: Image, kind: str, name: str) -> Target:
+    """A group or a subscription; it need not be there yet."""
+    if not 0 < len(name) <= _MAX_NAME or "\0" in name:
+        raise InvalidRequest(f"a {kind} has a name of 1 to {_MAX_NAME} characters, and no NUL in it")
+    own = image.resource_configs.get((kind, name))
+    if own is None and sum(each == kind for each, _ in image.resource_configs) >= MOST[kind]:
+        raise InvalidRequest(f"{MOST[kind]} of kind {kind} have configs, which is all there may be: delete some")
+    known = of_group if kind == GROUP else of_client_metrics
+    return Target(kind=kind, name=name, known=known, own=own or {}, inherited=lambda key: known(key).default)
 
 
 def checked(target: Target, name: str, value: str | None) -> str:
@@ -84,7 +102,17 @@ def checked(target: Target, name: str, value: str | None) -> str:
 
 
 async def apply(context: Context, target: Target, change: Change, validate_only: bool) -> None:
-    """Writes the change, unless it was only to be checked."""
+    """Writes the change, unless it was only to be checked. InvalidConfig where what is set does not go together."""
+    after = {key: value for key, value in target.own.items() if key not in change.delete} | change.put
+    if target.kind == CLIENT_METRICS:
+        Subscription.of(after)
+    elif target.kind == GROUP:
+        limits = context.groups.settings.of_group(after)
+        if limits.consumer_heartbeat_s >= limits.consumer_session_s:
+            raise InvalidConfig(
+                f"consumer.heartbeat.interval.ms is {limits.consumer_heartbeat_s * 1000:g}, and"
+                f" consumer.session.timeout.ms {limits.consumer_session_s * 1000:g}: the first must be less"
+            )
     if not validate_only and (change.put or change.delete):
         await context.metadata.alter_configs(target.kind, target.name, change.put, change.delete)
 

@@ -1,4 +1,5 @@
-"""DescribeConfigs (32), versions 1 to 4, of topics and brokers: value, where it comes from, and what it means.
+"""DescribeConfigs (32), versions 1 to 4: value, where it comes from, and what it means; of topics, brokers, groups, and
+client metrics subscriptions.
 
 Synonyms are told in the order in which they hold: the topic's own value, then what is set for this broker, for all
 brokers, on the command line, and the default. No value is a secret, so none is hidden.
@@ -9,7 +10,7 @@ A broker's own settings (id, listeners, zone) are asked of that broker; another 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.api.context import Context
@@ -18,6 +19,7 @@ from broker.api.topics import check_name, configs_of, find_topic
 from broker.configs import BROKER_CONFIGS, TOPIC_CONFIGS, Configs, Source, Value
 from broker.errors import InvalidRequest, KafkaError
 from broker.metadata.image import Image
+from broker.resource_configs import CLIENT_METRICS, CLIENT_METRICS_CONFIGS, GROUP, GROUP_CONFIGS
 from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
 from broker.wire.encoder import Fields
 
@@ -42,6 +44,7 @@ def _failed(request: Any, _version: int, code: int) -> Fields:
     needs=(
         Need(operation=Operation.DESCRIBE_CONFIGS, resource=ResourceType.TOPIC),
         Need(operation=Operation.DESCRIBE_CONFIGS, resource=ResourceType.CLUSTER),
+        Need(operation=Operation.DESCRIBE_CONFIGS, resource=ResourceType.GROUP),
     ),
 )
 async def describe_configs(context: Context, request: Any, version: int) -> Fields:
@@ -73,16 +76,31 @@ async def _values(context: Context, asked: Any) -> Iterable[_Shown]:
         case 4:
             access.check(Operation.DESCRIBE_CONFIGS, ResourceType.CLUSTER, CLUSTER_NAME)
             return _of_broker(context, asked.resource_name)
-        case 8 | 16:
+        case 8:
             access.check(Operation.DESCRIBE_CONFIGS, ResourceType.CLUSTER, CLUSTER_NAME)
             return ()
+        case 16:
+            access.check(Operation.DESCRIBE_CONFIGS, ResourceType.CLUSTER, CLUSTER_NAME)
+            return _of_resource(context, CLIENT_METRICS, asked.resource_name)
         case 32:
             access.check(Operation.DESCRIBE_CONFIGS, ResourceType.GROUP, asked.resource_name)
-            return ()
+            return _of_resource(context, GROUP, asked.resource_name)
         case other:
-            raise InvalidRequest(
-                f"configs of resource type {other} cannot be described; topics (2) and brokers (4) can"
-            )
+            raise InvalidRequest(f"configs of resource type {other} cannot be described; those of 2, 4, 16 and 32 can")
+
+
+def _of_resource(context: Context, kind: str, name: str) -> Iterable[_Shown]:
+    """What was set, and else the defaults, whether there is such a resource or not: as in Kafka."""
+    if not name:
+        raise InvalidRequest(f"configs of a {kind} without a name")
+    image: Image = context.metadata.image
+    own, current = image.resource_configs.get((kind, name), {}), configs_of(context)
+    keys, source = (GROUP_CONFIGS, Source.GROUP) if kind == GROUP else (CLIENT_METRICS_CONFIGS, Source.CLIENT_METRICS)
+    shown = []
+    for key in keys.values():
+        values = current.resource(key, own, source)
+        shown.append(_Shown(value=replace(values[0], key=key), synonyms=values))
+    return shown
 
 
 async def _of_topic(context: Context, name: str) -> Iterable[_Shown]:

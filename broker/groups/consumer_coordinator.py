@@ -7,7 +7,6 @@ from broker.groups.assignors import ASSIGNORS
 from broker.groups.consumer_group import ConsumerGroup
 from broker.groups.consumer_shapes import BeatAnswer, ConsumerGroupView, Heartbeat
 from broker.groups.patterns import compiled
-from broker.groups.settings import GroupSettings
 from broker.groups.shard import Entry, Shard
 from broker.groups.shards import Shards
 from broker.metadata import Metadata
@@ -16,8 +15,8 @@ from broker.metadata import Metadata
 class ConsumerGroups:
     """Heartbeats and descriptions of the groups this broker coordinates."""
 
-    def __init__(self, *, shards: Shards, metadata: Metadata, settings: GroupSettings) -> None:
-        self._shards, self._metadata, self._settings = shards, metadata, settings
+    def __init__(self, *, shards: Shards, metadata: Metadata) -> None:
+        self._shards, self._metadata = shards, metadata
 
     async def heartbeat(self, beat: Heartbeat) -> BeatAnswer:
         """Whatever the beat changed is stored before its answer is given."""
@@ -28,7 +27,7 @@ class ConsumerGroups:
         shard, entry = await self._entry(beat)
 
         def act(group: ConsumerGroup, now: float) -> BeatAnswer:
-            return group.heartbeat(beat, self._metadata.image, now, self._settings)
+            return group.heartbeat(beat, self._metadata.image, now, self._shards.limits(beat.group_id))
 
         return await self._shards.step(shard, entry, act, ConsumerGroup)
 

@@ -37,7 +37,7 @@ class GroupCoordinator:
         self._metadata = metadata
         self._new_id = new_id
         self._shards = Shards(metadata=metadata, clock=clock, broker_id=broker_id, settings=settings)
-        self.consumers = ConsumerGroups(shards=self._shards, metadata=metadata, settings=settings)
+        self.consumers = ConsumerGroups(shards=self._shards, metadata=metadata)
         """Groups of the new protocol (KIP-848)."""
         self.retention = OffsetRetention(
             shards=self._shards,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,17 @@ class GroupSettings:
     """`offsets.retention.minutes`: how long an empty group's offsets are kept."""
     retention_check_s: float = 600.0
     """`offsets.retention.check.interval.ms`"""
+
+    def of_group(self, own: Mapping[str, str]) -> GroupSettings:
+        """With what one group was given (resource_configs.py)."""
+        if not own:
+            return self
+        session_ms, beat_ms = own.get("consumer.session.timeout.ms"), own.get("consumer.heartbeat.interval.ms")
+        return replace(
+            self,
+            consumer_session_s=int(session_ms) / 1000 if session_ms else self.consumer_session_s,
+            consumer_heartbeat_s=int(beat_ms) / 1000 if beat_ms else self.consumer_heartbeat_s,
+        )
 
     @classmethod
     def of(cls, configs: Mapping[str, str]) -> GroupSettings:

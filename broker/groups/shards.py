@@ -37,6 +37,7 @@ from broker.metadata.image import CONSUMER_OFFSETS, Image, Partition
 from broker.metadata.placement import home_in
 from broker.metadata.rows import Coordinator
 from broker.metadata.topics import OFFSETS_PARTITIONS
+from broker.resource_configs import GROUP
 
 T = TypeVar("T")
 _TICK_S = 0.1
@@ -91,6 +92,10 @@ class Shards:
         if not group_id:
             raise InvalidGroupId("a group id must not be empty")
         return home_in(self._metadata.image, CONSUMER_OFFSETS, group_id)
+
+    def limits(self, group_id: str) -> GroupSettings:
+        """The settings of one group."""
+        return self._settings.of_group(self._metadata.image.resource_configs.get((GROUP, group_id), {}))
 
     async def shard(self, group_id: str) -> Shard:
         """The shard the group lives on, loaded; NotCoordinator where another broker owns it."""
@@ -237,7 +242,7 @@ class Shards:
             now = self._clock.monotonic()
             groups = {}
             for row in rows:
-                group, emptied_ms = kinds.load(row, self._settings, now)
+                group, emptied_ms = kinds.load(row, self.limits(row.group_id), now)
                 groups[row.group_id] = Entry(group=group, stored=True, emptied_ms=emptied_ms)
                 groups[row.group_id].reschedule()
             coordinator = Coordinator(uid=home.uid, owner=home.owner, epoch=home.epoch)

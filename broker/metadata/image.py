@@ -134,6 +134,8 @@ class Image:
     by_id: Mapping[UUID, Topic]
     broker_configs: Mapping[int | None, Mapping[str, str]]
     """Under None, the defaults of the whole cluster."""
+    resource_configs: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    """By kind and name, of what is neither topic nor broker; the very same object while no config has changed."""
     recoveries: Mapping[int, Recovery] = field(default_factory=lambda: MappingProxyType({}))
     acls: tuple[Acl, ...] = ()
     """The very same object while no ACL has changed: what was decided by them stays good."""

@@ -50,6 +50,7 @@ def _all(tx: Tx, version: int) -> Image:
         topics=MappingProxyType({topic.name: topic for topic in topics}),
         by_id=MappingProxyType({topic.id: topic for topic in topics}),
         broker_configs=_broker_configs(configs),
+        resource_configs=_resource_configs(configs),
         recoveries=_recoveries(tx),
         acls=load_acls(tx),
         scram=load_scram(tx),
@@ -78,6 +79,7 @@ def _patched(tx: Tx, old: Image, version: int, changes: set[tuple[str, str]]) ->
         topics=MappingProxyType({topic.name: topic for topic in by_id.values()}),
         by_id=MappingProxyType(by_id),
         broker_configs=_broker_configs(configs) if CONFIGS in kinds else old.broker_configs,
+        resource_configs=_resource_configs(configs) if CONFIGS in kinds else old.resource_configs,
         recoveries=_recoveries(tx),
         acls=load_acls(tx) if ACLS in kinds else old.acls,
         scram=load_scram(tx) if SCRAM in kinds else old.scram,
@@ -157,6 +159,12 @@ def _broker_configs(configs: Configs) -> Mapping[int | None, Mapping[str, str]]:
             for (kind, name), values in configs.items()
             if kind == "broker"
         }
+    )
+
+
+def _resource_configs(configs: Configs) -> Mapping[tuple[str, str], Mapping[str, str]]:
+    return MappingProxyType(
+        {key: MappingProxyType(values) for key, values in configs.items() if key[0] not in ("topic", "broker")}
     )
 
 

@@ -169,7 +169,7 @@ class Metadata:
         return self._topic(name)
 
     async def alter_configs(self, kind: str, name: str, put: Mapping[str, str], delete: Collection[str] = ()) -> None:
-        """`kind` is topic or broker; a broker's name is its id, and empty for the whole cluster."""
+        """`kind` is topic, broker, or one of resource_configs; a broker's name is its id, and empty for them all."""
         await self.change(lambda tx: topics.alter_configs(tx, kind, name, put, delete))
 
     async def reassign(self, topic: str, index: int, replicas: Sequence[int] | None) -> None:

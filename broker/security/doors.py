@@ -84,6 +84,10 @@ class DoorSettings:
             failure_delay_s=int(configs.get("connection.failed.authentication.delay.ms", "100")) / 1000,
         )
 
+    def between_brokers(self) -> PeerTls | None:
+        """How brokers encrypt what they say to each other; None: they do not."""
+        return PeerTls(self.peer_tls, checks_names=self.checks_peer_names) if self.peer_tls is not None else None
+
 
 class Doors:
     """The same, at work."""

@@ -2,6 +2,7 @@
 
 1. An instance is known by the id that it was given; its pushes come no faster than half the interval it was told.
 2. At most MAX_INSTANCES are kept, and one that was silent for three intervals is forgotten: its series end.
+   What it is asked for is in subscriptions.py.
 3. Instances of one client id, version and zone share their series. At most MAX_SERIES are shown.
 """
 
@@ -22,13 +23,12 @@ from broker.errors import (
 )
 from broker.telemetry.counters import Client, Counters
 from broker.telemetry.exposition import Page
-from broker.telemetry.otlp import MAX_BYTES, read_push
+from broker.telemetry.otlp import MAX_BYTES, PREFIX, read_push
+from broker.telemetry.subscriptions import DEFAULT_ID, ResourceConfigs, Subscriptions, Wanted
 
 MAX_INSTANCES = 1000
 MAX_SERIES = 10_000
 _READING_AT_ONCE = 2
-SUBSCRIPTION = 1
-"""The only one there is: all clients are asked for the same."""
 _RESERVED = UUID(int=0)
 
 
@@ -39,6 +39,7 @@ class _Instance:
     labels: tuple[str, str, str, str]
     """Client id, software, version, zone."""
     heard_s: float
+    wanted: Wanted
     pushed_s: float | None = None
     ended: bool = False
     values: dict[str, float] = field(default_factory=dict)
@@ -48,10 +49,17 @@ class ClientTelemetry:
     """Of one broker."""
 
     def __init__(
-        self, *, clock: Clock, counters: Counters, interval_s: float, new_id: Callable[[], UUID] = uuid4
+        self,
+        *,
+        clock: Clock,
+        counters: Counters,
+        interval_s: float,
+        configs: Callable[[], ResourceConfigs] = dict,
+        new_id: Callable[[], UUID] = uuid4,
     ) -> None:
-        """`interval_s` 0: clients are asked for nothing."""
-        self.interval_s = interval_s
+        """`interval_s` 0: clients that no subscription of `configs` fits are asked for nothing."""
+        everything = Wanted(id=DEFAULT_ID, interval_s=interval_s, metrics=(PREFIX,) if interval_s else ())
+        self._subscriptions = Subscriptions(configs, everything)
         self._clock, self._counters, self._new_id = clock, counters, new_id
         self._instances: dict[UUID, _Instance] = {}
         """The longest silent one first."""
@@ -59,11 +67,10 @@ class ClientTelemetry:
         self.pushes = 0
         self.refused = 0
 
-    def subscribe(self, given: UUID, client: Client, version: str) -> UUID:
-        """The id of an instance that asks what to report; a new one for who has none."""
+    def subscribe(self, given: UUID, client: Client, version: str) -> tuple[UUID, Wanted]:
+        """The id of an instance that asks what to report, a new one for who has none; and what to report."""
         instance_id = self._new_id() if given == _RESERVED else given
-        self._heard(instance_id, client, version)
-        return instance_id
+        return instance_id, self._heard(instance_id, client, version).wanted
 
     async def push(
         self,
@@ -99,10 +106,11 @@ class ClientTelemetry:
         instance, now = self._heard(given, client, version), self._clock.monotonic()
         if instance.ended:
             raise InvalidRequest(f"client instance {given} said that it ended")
-        if not terminating and instance.pushed_s is not None and now - instance.pushed_s < self.interval_s / 2:
-            raise ThrottlingQuotaExceeded(f"client instance {given} pushes more often than every {self.interval_s:g} s")
-        if subscription != SUBSCRIPTION or not self.interval_s:
-            raise UnknownSubscriptionId(f"subscription {subscription} is not {SUBSCRIPTION}: ask again for it")
+        wanted = instance.wanted
+        if not terminating and instance.pushed_s is not None and now - instance.pushed_s < wanted.interval_s / 2:
+            raise ThrottlingQuotaExceeded(f"client instance {given} pushes oftener than every {wanted.interval_s:g} s")
+        if subscription != wanted.id or not wanted.metrics:
+            raise UnknownSubscriptionId(f"subscription {subscription} is not {wanted.id}: ask again for it")
         if len(data) > MAX_BYTES:
             raise TelemetryTooLarge(f"a push of {len(data)} bytes; {MAX_BYTES} are taken")
         instance.pushed_s, instance.ended = now, terminating
@@ -114,21 +122,30 @@ class ClientTelemetry:
         now = self._clock.monotonic()
         name, zone = self._counters.whereabouts(client)
         labels = (name, client.software_name, version, zone or "")
+        wanted = self._subscriptions.of(
+            {
+                "client_instance_id": str(instance_id),
+                "client_id": client.client_id,
+                "client_software_name": client.software_name,
+                "client_software_version": version,
+                "client_source_address": client.peer,
+            }
+        )
         instance = self._instances.pop(instance_id, None)
         if instance is None:
             self._make_room(MAX_INSTANCES - 1)
-            instance = _Instance(labels=labels, heard_s=now)
-        instance.labels, instance.heard_s = labels, now
+            instance = _Instance(labels=labels, heard_s=now, wanted=wanted)
+        instance.labels, instance.heard_s, instance.wanted = labels, now, wanted
         self._instances[instance_id] = instance
         return instance
 
     def _make_room(self, most: int) -> None:
         """Forgets the silent, and the longest silent ones past `most`."""
-        silent_s = self._clock.monotonic() - 3 * max(self.interval_s, 1.0)
+        now = self._clock.monotonic()
         for instance_id, instance in list(self._instances.items()):
-            if instance.heard_s > silent_s and len(self._instances) <= most:
-                return
-            del self._instances[instance_id]
+            is_silent = now - instance.heard_s >= 3 * max(instance.wanted.interval_s, 1.0)
+            if is_silent or len(self._instances) > most:
+                del self._instances[instance_id]
 
     def write(self, page: Page) -> None:
         """The series of those that are not silent."""

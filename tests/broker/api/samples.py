@@ -55,7 +55,12 @@ _OF_API: dict[int, dict[str, Any]] = {
     43: {"topic_partitions": ({"topic": TOPIC, "partitions": (0,)},)},
 }
 """What the general guess would get wrong."""
-_CONFIGS = ({"resource_type": 2, "resource_name": TOPIC}, {"resource_type": 4, "resource_name": "0"})
+_CONFIGS = (
+    {"resource_type": 2, "resource_name": TOPIC},
+    {"resource_type": 4, "resource_name": "0"},
+    {"resource_type": 16, "resource_name": "s"},
+    {"resource_type": 32, "resource_name": GROUP},
+)
 _RESOURCES = {32: _CONFIGS, 33: _CONFIGS, 44: _CONFIGS}
 
 
