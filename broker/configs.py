@@ -171,6 +171,7 @@ BROKER_CONFIGS: Mapping[str, ConfigKey] = _AT_BROKER | _table(
     fixed("node.id", Kind.INT, "-1", "This broker's id."),
     fixed("broker.rack", Kind.STRING, "", "The zone this broker is in."),
     fixed("listeners", Kind.LIST, "", "Where this broker listens."),
+    fixed("streampilot.http.address", Kind.STRING, "", "Where this broker serves /metrics and /admin/v1."),
     fixed("advertised.listeners", Kind.LIST, "", "Where clients are told to find this broker."),
     fixed("auto.create.topics.enable", Kind.BOOLEAN, "true", "Whether asking for a topic's metadata creates it."),
     fixed("delete.topic.enable", Kind.BOOLEAN, "true", "Topics can be deleted."),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +28,9 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from agent.collect import snapshot
 from agent.collect.changes import Event, config_events, event_columns, group_events, topology_events
+from agent.collect.discovery.cluster import HTTP_CONFIG
+from agent.collect.discovery.discovery import Discovery
+from agent.collect.discovery.finder import Finder, Told
 from agent.collect.exposition import Room
 from agent.collect.lines import Limits
 from agent.collect.offsets import OffsetHistory
@@ -100,7 +103,10 @@ class Collector:
         *,
         clock: Clock,
         tracer: Tracer | None = None,
+        finders: Sequence[Finder] = (),
+        assign: Callable[[Mapping[str, str]], None] | None = None,
     ) -> None:
+        """`finders` name more targets than `watch`; `assign` is told which broker each is of, where that is known."""
         self._tracer = tracer or NoOpTracer()
         self.watch = watch
         self._store = store
@@ -108,19 +114,12 @@ class Collector:
         self._clock = clock
         self._memory = _Memory()
         self._history: OffsetHistory | None = None
-        room = Room()
-        self.scrapers = [
-            Scraper(
-                target,
-                watch.cluster,
-                store,
-                clock=clock,
-                limits=watch.limits,
-                room=room,
-                delay_s=watch.spread_s * crc32(target.name.encode()) / 2**32,
-            )
-            for target in watch.targets
-        ]
+        self._room = Room()
+        self._discovery = Discovery(watch.targets, finders, clock=clock)
+        self._assign = assign
+        self.scrapers = [self._scraper(target) for target in watch.targets]
+        self._gone: list[NDArray[np.int32]] = []
+        """What targets told that are scraped no more."""
         self.pushed = Pushed(store, watch.cluster, clock=clock)
         """What others send, for the next round."""
         self._tidying: Future[None] | None = None
@@ -135,10 +134,45 @@ class Collector:
     def round(self, at: datetime | None = None) -> Round:
         """Looks once at everything and stores it under `at` (now); blocks until the slowest answered or gave up."""
         at = at or self._clock.now()
+        self._find_targets()
         looking = self._submit(lambda: self._look(self._configs_due()), "admin", "")
         scraping = [self._submit(partial(self._scrape, one), "scrape", one.target.url) for one in self.scrapers]
         looked, scrapes = looking.result(), [scrape.result() for scrape in scraping]
         return self._keep(at, looked, scrapes, self.pushed.bring())
+
+    def _scraper(self, target: Target) -> Scraper:
+        return Scraper(
+            target,
+            self.watch.cluster,
+            self._store,
+            clock=self._clock,
+            limits=self.watch.limits,
+            room=self._room,
+            delay_s=self.watch.spread_s * crc32(target.name.encode()) / 2**32,
+        )
+
+    def _find_targets(self) -> None:
+        """Takes up targets that are new, and lets those go that nobody names any more."""
+        wanted = {target.name: target for target in self._discovery.targets(self._told())}
+        known = {scraper.target.name: scraper for scraper in self.scrapers}
+        if {name: scraper.target for name, scraper in known.items()} == wanted:
+            return
+        self._gone += [scraper.ends() for name, scraper in known.items() if name not in wanted]
+        self.scrapers = [
+            known[name] if name in known and known[name].target == target else self._scraper(target)
+            for name, target in wanted.items()
+        ]
+        if self._assign is not None:
+            self._assign({target.url: target.broker for target in wanted.values() if target.broker})
+
+    def _told(self) -> Told:
+        topology, configs = self._memory.topology, self._memory.configs or {}
+        http = {
+            owner: found[HTTP_CONFIG].value or ""
+            for (scope, owner), found in configs.items()
+            if scope == "broker" and HTTP_CONFIG in found
+        }
+        return Told(brokers=topology.brokers if topology is not None else (), http=http)
 
     def _scrape(self, scraper: Scraper) -> Scrape:
         return scraper.scrape(self._http, self.watch.timeout_s)
@@ -165,6 +199,7 @@ class Collector:
             self._tidying = self._pool.submit(self._store.maintain, at)
 
     def close(self) -> None:
+        self._discovery.close()
         self._pool.shutdown()
         self._http.close()
         if self._admin is not None:
@@ -192,7 +227,8 @@ class Collector:
         told.append(pushed.scraped)
         series = np.concatenate([readings[0], *(part.series for part in told)])
         values = np.concatenate([readings[1], *(part.values for part in told)])
-        ended = self._ended(series, [pushed.ended, *(scrape.ended for scrape in scrapes)])
+        gone, self._gone = self._gone, []
+        ended = self._ended(series, [pushed.ended, *gone, *(scrape.ended for scrape in scrapes)])
         with self._announcing:
             announced, self._announced = self._announced, []
         events = (
@@ -206,6 +242,7 @@ class Collector:
         self._owed = self._owed[:0] if stored else ended
         self._remember(at, looked, stored)
         down = {scrape.target.name: scrape.reason for scrape in scrapes if scrape.scraped is None}
+        down |= {f"discovery/{name}": reason for name, reason in self._discovery.reasons.items()}
         if looked.topology is None and self._admin is not None:
             down[ADMIN] = looked.reason
         return Round(at=at, samples=batch.rows, stored=stored, down=down, events=tuple(events))
@@ -263,6 +300,7 @@ class Collector:
             )
             for scrape in scrapes
         ]
+        rows += [(f"discovery/{name}", False, reason, None, None) for name, reason in self._discovery.reasons.items()]
         if pushed.active:
             rows.append((OTLP, True, None, None, len(pushed.scraped.series)))
         if self._admin is not None:

@@ -87,8 +87,13 @@ class Scraper:
         self.delay_s = delay_s
         self._exposition = Exposition(self._register, limits, room)
         self._last = np.empty(0, dtype=np.int32)
+        self._about = np.empty(0, dtype=np.int32)
         self.broker = target.broker
         """The broker behind the target, once it is known."""
+
+    def ends(self) -> NDArray[np.int32]:
+        """Everything it has told: what ends when the target is not scraped any more."""
+        return np.union1d(self._last, self._about) if self._generation == self._store.generation else self._last[:0]
 
     def _register(self, name: str, labels: Labels) -> int:
         if name == BROKER_INFO:
@@ -124,6 +129,7 @@ class Scraper:
         except StoreError:
             numbers = []
         about = Scraped(series=np.array(numbers, dtype=np.int32), values=np.array(list(said.values())[: len(numbers)]))
+        self._about = about.series
         if scraped is not None and np.isin(about.series, scraped.series).any():
             others = ~np.isin(scraped.series, about.series)
             scraped = Scraped(series=scraped.series[others], values=scraped.values[others])

@@ -34,6 +34,7 @@ from rules.errors import NoData
 
 KEPT = 6
 """Instants and windows whose samples are kept."""
+MOST_ASSIGNED = 10_000
 MOST_ROUNDS = 720
 """Over longer windows only so many rounds are read, evenly spaced, the newest always."""
 DAY_S = 86_400.0
@@ -61,7 +62,7 @@ class StoreSource:
         self._store = store
         self._cluster = cluster
         self._interval_s = interval_s
-        self._configured = dict(brokers or {})
+        self._configured: Mapping[str, str] = dict(brokers or {})
         self._kind = kind
         self._cores = cores
         self._instance_type = instance_type
@@ -72,6 +73,11 @@ class StoreSource:
         self._firsts: dict[tuple[bool, str], float] = {}
         """When the admin API, or a metrics target, first answered: looked up once an hour, over all hours kept."""
         self._lock = threading.RLock()
+
+    def assign(self, brokers: Mapping[str, str]) -> None:
+        """Which broker each target is of, beside what was said before: a window may still hold what is gone."""
+        kept = list({**self._configured, **brokers}.items())[-MOST_ASSIGNED:]
+        self._configured = dict(kept)
 
     def fill(self, connection: duckdb.DuckDBPyConnection, view: str, at: datetime, window_s: float) -> None:
         """Inserts the view's rows at `at` over `window_s`; NoData says why there can be none."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.loop.bill_config import BillConfig, bill_config
+from agent.loop.discovery_config import DiscoveryConfig, discovery_config
 from agent.loop.refused import Refused
 from agent.loop.units import bytes_of, seconds_of
 from agent.promql.query import EDGES
@@ -53,6 +54,7 @@ KEYS: dict[str, frozenset[str]] = {
             "instance_type",
             "bill",
             "prices",
+            "discovery",
         ]
     ),
     "promql": frozenset({"range_edge", "max_samples", "timeout"}),
@@ -63,7 +65,7 @@ KEYS: dict[str, frozenset[str]] = {
     "llm": frozenset({"base_url", "model", "key_env", "redact"}),
 }
 UNUSED: dict[str, frozenset[str]] = {
-    "cluster": frozenset({"discovery", "zones", "timezone"}),
+    "cluster": frozenset({"zones", "timezone"}),
     "notify": frozenset({"kind", "url", "levels"}),
 }
 """Keys with a meaning to come: refused by name, for nothing would happen."""
@@ -96,6 +98,8 @@ class ClusterConfig:
     cores: float | None
     instance_type: str
     bill: BillConfig | None
+    discovery: tuple[DiscoveryConfig, ...]
+    """How more targets are found."""
     prices: str
     """`aws/us-east-1`, or a price file; empty: the default book."""
 
@@ -361,6 +365,7 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
         cores=float(row["cores"]) if "cores" in row else None,
         instance_type=str(row.get("instance_type", "")),
         bill=bill_config(row.get("bill"), source),
+        discovery=discovery_config(row.get("discovery"), source),
         prices=str(row.get("prices", "")),
     )
 

@@ -27,6 +27,7 @@ from agent.collect.scrape import Target
 from agent.collect.views import StoreSource
 from agent.diagnose.diagnosis import Diagnosis, Round
 from agent.loop.config import AgentConfig, ClusterConfig
+from agent.loop.discovery_config import finder_of
 from agent.loop.patience import ImpatientClock
 from agent.loop.refused import Refused
 from agent.loop.words import Words
@@ -173,8 +174,9 @@ def _wire(
         targets=tuple(Target(url=target.url, broker=target.broker) for target in watched.metrics),
         interval_s=config.scrape_interval_s,
         timeout_s=config.scrape_timeout_s,
-        spread_s=min(MOST_SPREAD_S, 0.1 * config.scrape_interval_s) if len(watched.metrics) > 1 else 0.0,
+        spread_s=_spread_s(config, watched),
     )
+    finders = [finder_of(each, os.environ) for each in watched.discovery]
     diagnosis = Diagnosis(
         catalogue,
         source,
@@ -194,7 +196,15 @@ def _wire(
         store=store,
         looking=looking,
         admin=admin,
-        collector=Collector(watch, store, looking, clock=clock, tracer=tracer),
+        collector=Collector(
+            watch,
+            store,
+            looking,
+            clock=clock,
+            tracer=tracer,
+            finders=finders,
+            assign=source.assign,
+        ),
         source=source,
         catalogue=catalogue,
         diagnosis=diagnosis,
@@ -206,6 +216,11 @@ def _wire(
         judging=threading.Lock(),
         tracer=tracer,
     )
+
+
+def _spread_s(config: AgentConfig, watched: ClusterConfig) -> float:
+    several = len(watched.metrics) > 1 or watched.discovery
+    return min(MOST_SPREAD_S, 0.1 * config.scrape_interval_s) if several else 0.0
 
 
 def _samples(config: AgentConfig, clock: Clock) -> SampleStore:

@@ -134,6 +134,7 @@ def _of_broker(context: Context, name: str) -> Iterable[_Shown]:
         "broker.id": name,
         "node.id": name,
         "broker.rack": broker.zone or "",
+        "streampilot.http.address": broker.http,
         "advertised.listeners": ",".join(f"{each}://{host}:{port}" for each, (host, port) in broker.listeners.items()),
     }
     static = {**(context.config.configs if broker.id == context.config.broker_id else {}), **own}

@@ -9,11 +9,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from agent.collect import snapshot
 from agent.collect.admin import ClusterAdmin
+from agent.collect.discovery.cluster import HTTP_CONFIG, ClusterFinder
+from agent.collect.discovery.finder import Told
 from agent.collect.errors import ClusterUnreachable, NotOffered
 
 Client: Any = KafkaAdminClient
@@ -64,6 +67,10 @@ def test_sees_brokers_topics_configs_groups_and_offsets(bootstrap: str, admin: C
     assert looked.committed["g"] == {("orders", 0): 5}
     assert looked.configs is not None
     assert looked.configs["topic", "orders"]["retention.ms"].value == "604800000"
+    http = {str(node.id): looked.configs["broker", str(node.id)][HTTP_CONFIG].value for node in looked.topology.brokers}
+    finder = ClusterFinder(port=None, path="/metrics", scheme="http")
+    (target,) = finder.find(Told(brokers=looked.topology.brokers, http=http))
+    assert "streampilot_broker_info" in httpx.get(target.url, timeout=30).text
     assert looked.notes == {}
     assert admin.calls["ListOffsets"] == 3
 

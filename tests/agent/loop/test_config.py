@@ -6,6 +6,7 @@ import pytest
 
 from agent.loop import config
 from agent.loop.config import load
+from agent.loop.discovery_config import finder_of
 from agent.loop.refused import Refused
 
 TOML = """
@@ -145,3 +146,34 @@ def test_rollups_are_kept_longer_than_samples_unless_it_is_said(tmp_path):
     )
     path.write_text("[agent]\nretention_rollup = '30d'")
     assert load(str(path), {}, {}).retention_rollup_s == 30 * 86400.0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{ kind = 'dns' }", "discovery of kind 'dns'"),
+        ("{ kind = 'file' }", "needs files"),
+        ("{ kind = 'file', files = 'x.json', port = 1 }", "has no port"),
+        ("{ kind = 'cluster', port = 70000 }", "no port"),
+        ("{ kind = 'kubernetes', selector = 'a=b', port = 'm', broker = 'name' }", "ordinal or label"),
+        ("'targets.json'", "discovery of kind 'targets.json'"),
+    ],
+)
+def test_a_discovery_that_cannot_be_is_refused(tmp_path, text, says):
+    path = tmp_path / "x.toml"
+    path.write_text(f"[[cluster]]\nbootstrap_servers = 'a:1'\ndiscovery = {text}")
+    with pytest.raises(Refused, match=says):
+        load(str(path), {}, {})
+
+
+def test_discoveries_are_one_or_several(tmp_path):
+    path = tmp_path / "x.toml"
+    kubernetes = "{ kind = 'kubernetes', namespace = 'kafka', selector = 'a=b', port = 'metrics' }"
+    path.write_text(
+        f"[[cluster]]\nbootstrap_servers = 'a:1'\ndiscovery = [{{ kind = 'cluster', port = 7071 }}, {kubernetes}]"
+    )
+    read = load(str(path), {}, {}).clusters[0].discovery
+    environment = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    assert [finder_of(each, environment).name for each in read] == ["cluster port 7071", "kubernetes kafka"]
+    with pytest.raises(Refused, match="no pod"):
+        finder_of(read[1], {})
