@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from broker.log.log import Log
 from broker.metadata.rows import Extent
-from broker.objects.layout import ObjectBuilder, Piece
+from broker.objects.layout import Piece
 from broker.turns import EVERY, Turns
 
 LARGEST_OBJECT_BYTES = 32 * 1024 * 1024
-"""More of one partition goes into several objects: an object is copied whole while it is built."""
+"""More of one partition goes into several objects: an object that goes to a bucket is copied whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +74,3 @@ def grouped(parts: Sequence[Part], own_object_bytes: int) -> list[list[Part]]:
         shared.append(part)
         size += part.extent.size_bytes
     return [*groups, shared] if shared else groups
-
-
-def build(parts: Sequence[tuple[int, Sequence[Piece]]]) -> bytes:
-    """One object; checksums and copying, so it runs in a thread."""
-    builder = ObjectBuilder()
-    for uid, pieces in parts:
-        builder.add(uid, pieces)
-    return builder.build()

@@ -14,7 +14,6 @@ from contextlib import suppress
 
 from broker.clock import Clock
 from broker.errors import KafkaStorageError
-from broker.log.parts import build
 from broker.log.producers import Producers
 from broker.log.reader import object_key
 from broker.metadata import commits, members
@@ -22,7 +21,7 @@ from broker.metadata.database import Tx
 from broker.metadata.image import Recovery
 from broker.metadata.rows import Extent, OpenRange
 from broker.metadata.store import Metadata
-from broker.objects.layout import Piece
+from broker.objects.layout import Piece, build
 from broker.objects.store import ObjectStore
 from broker.records.batch import batches
 from broker.wal.base import Entry
@@ -75,7 +74,7 @@ async def _replay(
     def work(tx: Tx) -> list[int]:
         members.check_recovery(tx, recovery)
         wal = (recovery.broker, recovery.broker_epoch)
-        if refused := commits.commit(tx, object_id, len(data), extents, wal, now_ms):
+        if refused := commits.commit(tx, object_id, data.size_bytes, extents, wal, now_ms):
             raise RangesGrew(f"{len(refused)} ranges of broker {recovery.broker} grew while they were recovered: retry")
         return commits.finish_recovery(tx, recovery, preferred)
 

@@ -21,7 +21,7 @@ from broker.metadata.database import MetadataUnavailable
 from broker.metadata.rows import RangeRow
 from broker.metadata.store import Metadata
 from broker.objects.faults import Damaged, Missing
-from broker.objects.layout import ObjectBuilder, Piece
+from broker.objects.layout import Piece, build
 from broker.objects.store import ObjectStore
 from broker.wal.kinds import Say
 
@@ -118,12 +118,12 @@ class Rewriter:
         """One object of those parts, committed in the place of what `swaps` says; what was refused."""
         now_ms = self._clock.wall_ms()
         object_id = await self._metadata.write(lambda tx: commits.prepare(tx, self._id, now_ms))
-        data = await asyncio.get_running_loop().run_in_executor(None, _build, parts)
+        data = await asyncio.get_running_loop().run_in_executor(None, build, parts)
         await self._store.put(object_key(object_id), data)
-        made = [NewObject(object_id=object_id, size_bytes=len(data), level=level)]
+        made = [NewObject(object_id=object_id, size_bytes=data.size_bytes, level=level)]
         wanted = swaps(object_id)
         refused = await self._swap(made, wanted)
-        self._stats.compaction_bytes_out += len(data)
+        self._stats.compaction_bytes_out += data.size_bytes
         self._stats.compacted_objects += len({row.object_id for one in wanted for row in one.old})
         return refused
 
@@ -138,13 +138,6 @@ class Rewriter:
                     raise
                 await self._clock.sleep(WAIT_S)
         raise AssertionError("unreachable: the last try returns or raises")
-
-
-def _build(parts: Sequence[tuple[int, Sequence[Piece]]]) -> bytes:
-    builder = ObjectBuilder()
-    for uid, pieces in parts:
-        builder.add(uid, pieces)
-    return builder.build()
 
 
 def _merged(group: Group, object_id: int) -> Swap:

@@ -26,11 +26,12 @@ from broker.clock import Clock
 from broker.errors import KafkaStorageError
 from broker.log.config import LogsConfig, StorageStats
 from broker.log.log import Log
-from broker.log.parts import Checkpoint, Part, build, gather, grouped
+from broker.log.parts import Checkpoint, Part, gather, grouped
 from broker.log.reader import object_key
 from broker.metadata import commits
 from broker.metadata.database import MetadataUnavailable, Tx
 from broker.metadata.store import Metadata
+from broker.objects.layout import build
 from broker.objects.store import ObjectStore
 from broker.turns import EVERY, Turns
 from broker.wal.base import Wal
@@ -288,7 +289,7 @@ class Uploader:
                 object_id = await self._prepare()
             data = await asyncio.get_running_loop().run_in_executor(None, build, [(p.log.uid, p.pieces) for p in parts])
             await self._store.put(object_key(object_id), data)
-            return Uploaded(object_id=object_id, size_bytes=len(data), seconds=self._clock.monotonic() - begun)
+            return Uploaded(object_id=object_id, size_bytes=data.size_bytes, seconds=self._clock.monotonic() - begun)
 
     async def _commit(
         self, object_id: int, size: int, parts: Sequence[Part], closing: Closing | None

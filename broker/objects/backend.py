@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import obstore
+
+from broker.objects.layout import Blob
 
 Listed = tuple[str, int]
 """(key, size in bytes)."""
@@ -26,8 +29,8 @@ class Backend(Protocol):
     multipart: bool
     """Whether large objects should be uploaded in parts."""
 
-    async def put(self, key: str, data: bytes, *, create: bool) -> None: ...
-    async def put_parts(self, key: str, data: bytes) -> None: ...
+    async def put(self, key: str, blob: Blob, *, create: bool) -> None: ...
+    async def put_parts(self, key: str, blob: Blob) -> None: ...
     async def get(self, key: str) -> bytes: ...
     async def get_range(self, key: str, start: int, length: int) -> bytes: ...
     async def head(self, key: str) -> int: ...
@@ -44,12 +47,13 @@ class ObstoreBackend:
         self._store = store
         self.multipart = multipart
 
-    async def put(self, key: str, data: bytes, *, create: bool) -> None:
+    async def put(self, key: str, blob: Blob, *, create: bool) -> None:
         mode: Any = "create" if create else "overwrite"
-        await obstore.put_async(self._store, key, data, mode=mode, use_multipart=False)
+        await obstore.put_async(self._store, key, await _joined(blob), mode=mode, use_multipart=False)
 
-    async def put_parts(self, key: str, data: bytes) -> None:
+    async def put_parts(self, key: str, blob: Blob) -> None:
         """In parts, several at a time; the object is there after the last step, or not at all."""
+        data = await _joined(blob)
         await obstore.put_async(
             self._store, key, data, use_multipart=True, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT
         )
@@ -72,6 +76,13 @@ class ObstoreBackend:
         async for page in obstore.list(self._store, prefix=prefix, offset=after or None, chunk_size=limit):
             return [(str(item["path"]), int(item["size"])) for item in page]
         return []
+
+
+async def _joined(blob: Blob) -> bytes:
+    """For a client that takes bytes only."""
+    if len(blob.pieces) == 1:
+        return bytes(blob.pieces[0])
+    return await asyncio.get_running_loop().run_in_executor(None, blob.joined)
 
 
 def _whole(data: bytes, size: int, key: str) -> bytes:

@@ -22,6 +22,8 @@ from crc32c import crc32c
 from broker.objects.faults import Damaged
 
 BLOCK_BYTES = 256 * 1024
+MOST_PIECES = 32
+"""Of one block, that are written as they are."""
 TRAILER = struct.Struct(">QIII4s")
 _ENTRY = struct.Struct(">QQQqQII")
 _VERSION = 1
@@ -54,8 +56,25 @@ class Piece(NamedTuple):
     data: Bytes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blob:
+    """A whole object, in the pieces it was made of: 32 MiB need not lie in memory twice to be written."""
+
+    pieces: Sequence[Bytes]
+    size_bytes: int
+
+    def joined(self) -> bytes:
+        """Copies everything once: run it off the event loop when it is large. Piece by piece, because one join of
+        32 MiB keeps the interpreter from the loop for all of it (law 14).
+        """
+        whole = BytesIO()
+        for piece in self.pieces:
+            whole.write(piece)
+        return whole.getvalue()
+
+
 class ObjectBuilder:
-    """Gathers pieces into one object without copying them before the end."""
+    """Gathers pieces into one object; only small ones are copied, together, for writing thousands costs more."""
 
     def __init__(self) -> None:
         self._pieces: list[Bytes] = []
@@ -76,12 +95,14 @@ class ObjectBuilder:
             self._close(uid, block)
 
     def _close(self, uid: int, block: Sequence[Piece]) -> None:
-        crc = 0
-        size = 0
-        for piece in block:
-            crc = crc32c(piece.data, crc)
-            size += len(piece.data)
-            self._pieces.append(piece.data)
+        data: list[Bytes] = [piece.data for piece in block]
+        if len(data) > MOST_PIECES:
+            data = [b"".join(data)]
+        crc = size = 0
+        for each in data:
+            crc = crc32c(each, crc)
+            size += len(each)
+        self._pieces += data
         self._entries.append(
             BlockEntry(
                 uid=uid,
@@ -95,19 +116,23 @@ class ObjectBuilder:
         )
         self.size_bytes += size
 
-    def build(self) -> bytes:
-        """The whole object. Copies everything once: run it off the event loop when it is large. Piece by piece, because
-        one join of 32 MiB keeps the interpreter from the loop for all of it (law 14).
-        """
+    def build(self) -> Blob:
+        """The whole object."""
         index = b"".join(
             _ENTRY.pack(e.uid, e.base_offset, e.end_offset, e.max_timestamp_ms, e.position, e.size_bytes, e.crc)
             for e in self._entries
         )
         trailer = TRAILER.pack(self.size_bytes, len(index), crc32c(index), _VERSION, _MAGIC)
-        whole = BytesIO()
-        for piece in (*self._pieces, index, trailer):
-            whole.write(piece)
-        return whole.getvalue()
+        end = index + trailer
+        return Blob(pieces=[*self._pieces, end], size_bytes=self.size_bytes + len(end))
+
+
+def build(parts: Iterable[tuple[int, Iterable[Piece]]]) -> Blob:
+    """An object of these partitions (uid, its pieces); checksums take long, so it runs in a thread."""
+    builder = ObjectBuilder()
+    for uid, pieces in parts:
+        builder.add(uid, pieces)
+    return builder.build()
 
 
 def index_span(tail: Bytes) -> tuple[int, int]:

@@ -10,7 +10,8 @@ import asyncio
 import heapq
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,12 +19,14 @@ import obstore
 
 from broker.objects.backend import Listed, ObstoreBackend
 from broker.objects.faults import Exists
+from broker.objects.layout import Blob, Bytes
 
 GENTLE_BYTES = 512 * 1024
 """Of a large object, handed to the disk at once. Beside four objects of 32 MiB a WAL's fdatasync took 75 to 140 ms
 (p95) when each was written whole, and 7 to 10 ms so; the objects themselves were no slower (docs/decisions/0008).
 """
 
+IOV_MAX = 1024
 Result = TypeVar("Result")
 _NUMBERS = itertools.count()
 """Part of a temporary name: a slow try and the one after it may not write to the same file."""
@@ -40,8 +43,8 @@ class LocalBackend(ObstoreBackend):
         super().__init__(obstore.store.LocalStore(str(root)))
         self._root = root
 
-    async def put(self, key: str, data: bytes, *, create: bool) -> None:
-        await _in_thread(lambda: put_durably(self._root / key, data, create))
+    async def put(self, key: str, blob: Blob, *, create: bool) -> None:
+        await _in_thread(lambda: put_durably(self._root / key, blob, create))
 
     async def page(self, prefix: str, after: str, limit: int) -> Sequence[Listed]:
         """`obstore` walks a directory in no order, so that no page could begin where another ended."""
@@ -68,14 +71,14 @@ def _is_temporary(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
 
 
-def put_durably(path: Path, data: bytes, create: bool) -> None:
+def put_durably(path: Path, blob: Blob, create: bool) -> None:
     """File, then name, then directory: each durable before the next. Exists when `create` and the name is taken."""
     made = _make_directories(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_NUMBERS)}.tmp")
     made_file = temporary.open("xb")  # two containers may share a pid and a directory: never one file for both
     try:
         with made_file as file:
-            _write_gently(file.fileno(), data)
+            _write_gently(file.fileno(), blob.pieces)
             os.fsync(file.fileno())
         if create:
             try:
@@ -90,15 +93,36 @@ def put_durably(path: Path, data: bytes, create: bool) -> None:
         _sync_directory(directory)
 
 
-def _write_gently(fd: int, data: bytes) -> None:
-    """All of it, and never much that is not on the disk yet: the WAL, whose every acknowledgement waits for the same
+def _write_gently(fd: int, pieces: Sequence[Bytes]) -> None:
+    """All of them, and never much that is not on the disk yet: the WAL, whose every acknowledgement waits for the same
     disk, would have to wait behind it.
     """
-    left = memoryview(data)
-    while left:
-        left = left[os.write(fd, left[:GENTLE_BYTES]) :]
-        if left:
+    for number, portion in enumerate(_portions(pieces)):
+        if number:
             os.fdatasync(fd)
+        while portion:
+            written = os.writev(fd, portion)
+            while portion and written >= len(portion[0]):
+                written -= len(portion.popleft())
+            if portion:  # the disk has just become full: the next write says so
+                portion[0] = portion[0][written:]
+
+
+def _portions(pieces: Iterable[Bytes]) -> Iterator[deque[memoryview]]:
+    """`GENTLE_BYTES` or less at a time."""
+    portion: deque[memoryview] = deque()
+    room = GENTLE_BYTES
+    for piece in pieces:
+        left = memoryview(piece)
+        while left:
+            portion.append(left[:room])
+            left = left[room:]
+            room -= len(portion[-1])
+            if not room or len(portion) == IOV_MAX:
+                yield portion
+                portion, room = deque(), GENTLE_BYTES
+    if portion:
+        yield portion
 
 
 def _make_directories(directory: Path) -> list[Path]:

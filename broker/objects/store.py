@@ -22,6 +22,7 @@ from broker.clock import Clock
 from broker.objects.backend import PART_BYTES, Backend, Listed, ObstoreBackend
 from broker.objects.budget import Bandwidth, Priority
 from broker.objects.faults import BadStore, Damaged, Exists, Missing, StoreUnavailable, final, first_line, status_of
+from broker.objects.layout import Blob
 from broker.objects.meter import Meter
 
 __all__ = [
@@ -107,17 +108,18 @@ class ObjectStore:
             priority=priority,
         )
 
-    async def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+    async def put(self, key: str, data: bytes | Blob, *, create: bool = False) -> None:
         """Durable when it returns. Exists when `create` and the key is taken. Large ones go in parts, unseen until the
         last; never those with `create`, since not every store has a condition for that.
         """
-        request = _Request(operation="put", key=key, sent=len(data))
-        if not create and self.in_parts(len(data)):
-            parts = -(-len(data) // PART_BYTES)
+        blob = data if isinstance(data, Blob) else Blob(pieces=(data,), size_bytes=len(data))
+        request = _Request(operation="put", key=key, sent=blob.size_bytes)
+        if not create and self.in_parts(blob.size_bytes):
+            parts = -(-blob.size_bytes // PART_BYTES)
             several = replace(request, operation="multipart", requests=parts + 2)
-            await self._do(several, lambda: self._backend.put_parts(key, data))
+            await self._do(several, lambda: self._backend.put_parts(key, blob))
         else:
-            await self._do(request, lambda: self._backend.put(key, data, create=create))
+            await self._do(request, lambda: self._backend.put(key, blob, create=create))
 
     def in_parts(self, size: int) -> bool:
         """Whether an object of that size goes up in parts here."""

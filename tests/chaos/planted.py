@@ -16,9 +16,9 @@ from broker.log import recovery
 from broker.log.liveness import Liveness
 from broker.log.log import Log
 from broker.log.membership import Membership
-from broker.log.parts import build
 from broker.log.uploader import Uploaded, Uploader, object_key
 from broker.metadata import members
+from broker.objects.layout import build
 from broker.wal import disk, holder, kinds, slots
 from broker.wal.base import Duties, Entry
 from broker.wal.holder import LifetimeLock
@@ -71,7 +71,7 @@ def commit_before_upload() -> None:
             await self._store.put(object_key(object_id), data)
 
         _KEPT.append(asyncio.ensure_future(later()))
-        return Uploaded(object_id=object_id, size_bytes=len(data), seconds=0.0)
+        return Uploaded(object_id=object_id, size_bytes=data.size_bytes, seconds=0.0)
 
     Uploader._put = put  # type: ignore[method-assign]
 

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from broker.clock import SystemClock
+from broker.objects.layout import Blob
 
 Result = TypeVar("Result")
 _counted: ContextVar[bool] = ContextVar("counted", default=False)
@@ -77,10 +78,10 @@ class SteppingBackend:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def put(self, key: str, data: bytes, *, create: bool) -> None:
+    async def put(self, key: str, data: Blob, *, create: bool) -> None:
         await self._steps.effect(lambda: self._inner.put(key, data, create=create))
 
-    async def put_parts(self, key: str, data: bytes) -> None:
+    async def put_parts(self, key: str, data: Blob) -> None:
         await self._steps.effect(lambda: self._inner.put_parts(key, data))
 
     async def delete(self, key: str) -> None:

@@ -43,7 +43,7 @@ class Shelf:
         self.indexes = Indexes(self.store, self.index_stats)
         builder = ObjectBuilder()
         builder.add(UID, [self.piece(number) for number in range(count)])
-        self.data = builder.build()
+        self.data = builder.build().joined()
 
     @staticmethod
     def piece(number: int) -> Piece:
@@ -79,7 +79,7 @@ async def test_a_long_index_takes_a_second_get() -> None:
     builder = ObjectBuilder()
     for uid in range(3000):
         builder.add(uid, [Piece(base_offset=0, end_offset=1, max_timestamp_ms=uid, data=b"x")])
-    shelf.data = builder.build()
+    shelf.data = builder.build().joined()
     await shelf.entries()
     index = await shelf.indexes.get(1, len(shelf.data))
     assert len(index) == 3000

@@ -8,6 +8,7 @@ import pytest
 from broker.errors import NotEnoughReplicas
 from broker.log import pacing as pacing_module
 from broker.log.config import MIB
+from broker.objects.layout import Blob
 
 
 async def one_log(cluster: Any, **config: Any) -> Any:
@@ -27,7 +28,7 @@ class Denying:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
-    async def put(self, key: str, data: bytes, *, create: bool) -> None:
+    async def put(self, key: str, data: Blob, *, create: bool) -> None:
         if self.on:
             self.denied += 1
             raise PermissionError("the token has expired")
@@ -124,7 +125,7 @@ async def test_the_wal_keeps_what_the_first_step_of_a_handover_has_not_committed
     await log.append(make_batch(1, size=600_000), acks=1)
     going = asyncio.Event()
 
-    async def stuck(key: str, data: bytes, *, create: bool) -> None:
+    async def stuck(key: str, data: Blob, *, create: bool) -> None:
         going.set()
         await asyncio.Event().wait()
 

@@ -22,7 +22,7 @@ def built() -> bytes:
     builder = ObjectBuilder()
     builder.add(7, [piece(0, 100), piece(10, BLOCK_BYTES), piece(20, 50, at_ms=9)])
     builder.add(8, [piece(500, 30)])
-    return builder.build()
+    return builder.build().joined()
 
 
 def index_of(data: bytes) -> tuple:  # type: ignore[type-arg]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from broker.objects.layout import Blob
 from broker.objects.local import GENTLE_BYTES, put_durably
 
 
@@ -16,6 +17,7 @@ def test_a_large_object_is_handed_to_the_disk_in_small_parts(tmp_path: Path, mon
         sync(fd)
 
     monkeypatch.setattr(os, "fdatasync", watched)
-    put_durably(tmp_path / "objects" / "large", data, create=True)
+    pieces = [data[:7], data[7 : 2 * GENTLE_BYTES - 3], b"", data[2 * GENTLE_BYTES - 3 :]]
+    put_durably(tmp_path / "objects" / "large", Blob(pieces=pieces, size_bytes=len(data)), create=True)
     assert sizes == [GENTLE_BYTES, 2 * GENTLE_BYTES], "and the rest is for the last fsync"
     assert (tmp_path / "objects" / "large").read_bytes() == data

@@ -10,6 +10,7 @@ import obstore
 
 from broker.clock import SystemClock
 from broker.objects import ObjectStore
+from broker.objects.layout import Blob
 from broker.objects.store import Exists, ObstoreBackend
 from broker.wal.base import Entry, SlotNeeds
 from broker.wal.slots import ObjectWal
@@ -47,7 +48,7 @@ class Store(ObstoreBackend):
         self.cut_short = 0
         """So many of the next GETs give half of the object."""
 
-    async def put(self, key: str, data: bytes, *, create: bool) -> None:
+    async def put(self, key: str, data: Blob, *, create: bool) -> None:
         self.puts.append(key)
         fault = self.faults.pop(0) if self.faults else "ok"
         if self.away or fault == "503":
