@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from tests.clients import with_kafkajs
 from tests.interop import kafka
 
 
@@ -24,7 +25,12 @@ def needs(program: str, command: str) -> None:
         raise FileNotFoundError(f"{program} is missing: {command}")
 
 
-STEPS: dict[str, Callable[[], None]] = {"the Java client and tools": _java}
+def _node() -> None:
+    needs("npm", "apt-get install nodejs npm")
+    with_kafkajs.install()
+
+
+STEPS: dict[str, Callable[[], None]] = {"the Java client and tools": _java, "kafkajs": _node}
 
 
 def main() -> None:
