@@ -276,6 +276,9 @@ class Connection(asyncio.BufferedProtocol):
             self.go_on()
 
     def _begin(self, frame: memoryview, found: Spoken | None) -> None:
+        if self._login is not None and self._login.bare:
+            self._begin_bare(frame)
+            return
         header = read_request_header(frame)
         if header.client_id is not None and header.client_id != self._context.connection.client_id:
             self._context.connection.client_id = header.client_id[:_MAX_CLIENT_ID]
@@ -294,6 +297,19 @@ class Connection(asyncio.BufferedProtocol):
         if api.begin is None or self._context.quotas.active or not self._begun(slot, api.begin):
             task = asyncio.create_task(self._run(slot))
             slot.task = task if api.drop_when_gone else None
+
+    def _begin_bare(self, frame: memoryview) -> None:
+        """A message after SaslHandshake version 0: it has no header, and neither has its answer."""
+        api = find(k36_sasl_authenticate.KEY)
+        assert api is not None
+        lowest = Spoken(api, 0, flexible_request_header=False, flexible_response_header=False)
+        slot = Slot(len(frame), 0, lowest, None, self._clock.monotonic())
+        self._take(slot)
+        slot.task = asyncio.create_task(self._say_bare(slot, bytes(frame)))
+
+    async def _say_bare(self, slot: Slot, message: bytes) -> None:
+        answer = await k36_sasl_authenticate.answer_bare(self._context, message)
+        self._finish(slot, None if answer is None else [struct.pack(">i", len(answer)), answer])
 
     def _begun(self, slot: Slot, begin: Begin) -> bool:
         """Whether the request is on its way without a task of its own."""

@@ -138,12 +138,13 @@ async def _create(context: Context, name: str) -> None:
         return
     count = broker_number(context, "num.partitions")
     Room(context).take(count)
-    await context.metadata.create_topic(
+    topic = await context.metadata.create_topic(
         name,
         partitions=count,
         replication_factor=broker_number(context, "default.replication.factor"),
         configs={},
     )
+    await context.logs.announce(topic.partitions)
 
 
 async def _asked(

@@ -39,7 +39,7 @@ _CREATE = Need(operation=Operation.CREATE, resource=ResourceType.TOPIC, instead=
 
 @register(key=19, name="CreateTopics", versions=(2, 7), failed=_failed, needs=(_CREATE,))
 async def create_topics(context: Context, request: Any, version: int) -> Fields:
-    """Each topic by itself: one that cannot be created does not hold up the others."""
+    """Each topic by itself: one that cannot be created does not hold up the others. Answered when the leaders serve."""
     times = Counter(asked.name for asked in request.topics)
     answers, room = [], Room(context)
     for name in times:
@@ -50,6 +50,10 @@ async def create_topics(context: Context, request: Any, version: int) -> Fields:
             answers.append(await _create(context, asked, room, request.validate_only, strict=version >= 6))
         except KafkaError as error:
             answers.append({"name": name, "error_code": error.code, "error_message": error.message})
+    image = context.metadata.image
+    made = (image.topic(answer["name"]) for answer in answers if not answer.get("error_code"))
+    if new := [each for topic in made if topic is not None for each in topic.partitions]:
+        await context.logs.announce(new)
     return {"topics": answers}
 
 

@@ -52,3 +52,4 @@ async def _grow(context: Context, asked: Any, room: Room, validate_only: bool, *
     if not validate_only:
         context.quotas.mutate(context.connection, asked.count - now, strict=strict)
         await context.metadata.add_partitions(asked.name, asked.count, assignments)
+        await context.logs.announce(context.metadata.image.topics[asked.name].partitions[now:])

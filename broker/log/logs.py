@@ -9,7 +9,7 @@ stop()   uploads everything, gives it to others (or to nobody), deregisters, let
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from uuid import UUID
 
 from broker.clock import Clock
@@ -35,7 +35,7 @@ from broker.log.tail import TailBudget
 from broker.log.upkeep import make_upkeep
 from broker.log.uploader import Uploader
 from broker.metadata import members, trims
-from broker.metadata.image import Recovery
+from broker.metadata.image import Partition, Recovery
 from broker.metadata.rows import Registration
 from broker.metadata.store import Metadata
 from broker.objects.probe import claim, prove
@@ -144,9 +144,11 @@ class Logs:
         """What another broker's LOOK asks (broker.peers): the version seen here now, and which of `uids` are open."""
         return (0, []) if self._ownership is None else await self._ownership.look(version, uids)
 
-    async def announce(self) -> None:
-        """Tells the other brokers to look at the metadata now."""
-        await self._neighbours.tell(self._metadata.image, {})
+    async def announce(self, new: Iterable[Partition] = ()) -> None:
+        """Tells the other brokers to look at the metadata now, and waits a moment until those who lead `new` partitions
+        serve them: who was told that a topic exists goes there next. One of each leader's says it of all.
+        """
+        await self._neighbours.tell(self._metadata.image, {each.owner: (each.uid,) for each in new})
 
     @property
     def is_controller(self) -> bool:

@@ -93,6 +93,8 @@ class Login:
         self._name: str | None = None
         self._by: str | None = None
         self._ends_at: float | None = None
+        self.bare = False
+        """The client's messages come without Kafka's header, until it is known (SaslHandshake version 0)."""
         self.failed = False
         """The connection is to be closed, once it has its answer."""
 
@@ -111,7 +113,7 @@ class Login:
             return False
         return self._ends_at is None or self._doorman.clock.monotonic() < self._ends_at
 
-    def handshake(self, mechanism: str) -> None:
+    def handshake(self, mechanism: str, *, bare: bool = False) -> None:
         """Begins with one of the mechanisms. UnsupportedSaslMechanism, IllegalSaslState."""
         if self._busy or self._mechanism is not None:
             raise IllegalSaslState("SaslHandshake while another one is not carried through")
@@ -120,6 +122,9 @@ class Login:
             raise UnsupportedSaslMechanism(f"mechanism {mechanism[:32]} is not enabled")
         if self._by is not None and mechanism != self._by:
             raise IllegalSaslState(f"the session was begun with {self._by}; renew it with that")
+        if bare and self.authenticated:
+            raise IllegalSaslState("a session is renewed with SaslHandshake version 1 or newer")
+        self.bare = bare
         self._mechanism = mechanism
         self._scram = self._new_scram(mechanism)
 
@@ -173,5 +178,5 @@ class Login:
         lifetime_ms = min(limits) if limits else 0
         self._ends_at = self._doorman.clock.monotonic() + lifetime_ms / 1000 if lifetime_ms else None
         self._name, self._by = name, self._mechanism
-        self._mechanism, self._scram = None, None
+        self._mechanism, self._scram, self.bare = None, None, False
         return Said(answer=answer, name=name, lifetime_ms=lifetime_ms)

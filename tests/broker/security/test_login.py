@@ -28,7 +28,7 @@ from tests.broker.api.conftest import Wire
 from tests.broker.security.conftest import Start
 
 
-async def scram(wire: Wire, name: str, password: str) -> tuple[Any, Any]:
+async def scram(wire: Wire, name: str, password: str, before_nonce: str = "") -> tuple[Any, Any]:
     """SCRAM-SHA-512 as a client does it; the two answers."""
     await wire.ask(17, 1, mechanism="SCRAM-SHA-512")
     bare = f"n={name},r=clientnonce"
@@ -36,7 +36,7 @@ async def scram(wire: Wire, name: str, password: str) -> tuple[Any, Any]:
     told = dict(piece.split("=", 1) for piece in first.auth_bytes.decode().split(","))
     salted = hashlib.pbkdf2_hmac("sha512", password.encode(), base64.b64decode(told["s"]), int(told["i"]))
     client_key = hmac.digest(salted, b"Client Key", "sha512")
-    without_proof = f"c=biws,r={told['r']}"
+    without_proof = f"c=biws,r={before_nonce}{told['r']}"
     message = f"{bare},{first.auth_bytes.decode()},{without_proof}".encode()
     signature = hmac.digest(hashlib.sha512(client_key).digest(), message, "sha512")
     proof = base64.b64encode(bytes(a ^ b for a, b in zip(client_key, signature, strict=True))).decode()
@@ -125,6 +125,40 @@ async def test_a_renewal_counts_from_when_it_was_made() -> None:
         assert login.serves()
     clock.now += 0.2
     assert not login.serves()
+
+
+async def test_the_nonce_of_librdkafkas_that_write_their_own_part_twice_is_good_and_anothers_is_not(
+    start: Start,
+) -> None:
+    broker = await start("SASL_PLAINTEXT")
+    _, taken = await scram(await broker.connect(), "admin", "admin-secret", before_nonce="clientnonce")
+    assert int(taken.error_code) == 0
+    wire = await broker.connect()
+    await wire.ask(17, 1, mechanism="SCRAM-SHA-512")
+    first = await wire.ask(36, 2, auth_bytes=b"n,,n=admin,r=a")
+    told = first.auth_bytes.decode().split(",")[0]
+    refused = await wire.ask(36, 2, auth_bytes=f"c=biws,{told[:-1]},p={'A' * 88}".encode())
+    assert int(refused.error_code) == 58
+
+
+async def bare(wire: Wire, message: bytes) -> bytes:
+    """A message with a length and no header, and its answer."""
+    wire.send(message)
+    return await asyncio.wait_for(wire.answer(), 5)
+
+
+async def test_after_version_0_of_the_handshake_tokens_are_bare_until_the_client_is_known(start: Start) -> None:
+    broker = await start("SASL_PLAINTEXT", sasl_enabled_mechanisms="PLAIN,SCRAM-SHA-512")
+    wire = await broker.connect()
+    assert int((await wire.ask(17, 0, mechanism="PLAIN")).error_code) == 0
+    assert await bare(wire, b"\0admin\0admin-secret") == b""
+    assert (await wire.ask(3, 4, topics=[], allow_auto_topic_creation=False)).brokers
+    assert int((await wire.ask(17, 0, mechanism="PLAIN")).error_code) == 34
+    stranger = await broker.connect()
+    await stranger.ask(17, 0, mechanism="SCRAM-SHA-512")
+    assert (await bare(stranger, b"n,,n=admin,r=x")).startswith(b"r=x")
+    stranger.send(b"c=biws,r=x,p=")
+    assert await stranger.hung_up()
 
 
 async def test_messages_out_of_order_and_mechanisms_that_are_not_enabled_are_refused(start: Start) -> None:
