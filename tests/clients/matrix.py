@@ -23,9 +23,10 @@ from tests.clients.page import Row, page, table
 
 HERE = Path(__file__).parent
 PAGE = ROOT / "docs/clients.md"
+BESIDE = ("crc32c", "lz4", "python-snappy", "zstandard")
 OLD = (
     Elsewhere(package="confluent-kafka", version="2.0.2", module="tests.clients.with_confluent_kafka"),
-    Elsewhere(package="kafka-python", version="2.0.2", module="tests.clients.with_kafka_python", beside=("lz4",)),
+    Elsewhere(package="kafka-python", version="2.0.2", module="tests.clients.with_kafka_python", beside=BESIDE),
 )
 _LEAST = 100
 
