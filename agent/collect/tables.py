@@ -27,6 +27,7 @@ TABLES: Mapping[str, str] = {
     "security": "resource VARCHAR, subject VARCHAR, item VARCHAR, value VARCHAR, expires_us BIGINT, age_s DOUBLE",
     "events": "at_us BIGINT, resource VARCHAR, kind VARCHAR, source VARCHAR, detail VARCHAR, age_s DOUBLE",
     "targets": "target VARCHAR, up BOOLEAN, reason VARCHAR, ok_us BIGINT, age_s DOUBLE",
+    "whereabouts": "client_id VARCHAR, zone VARCHAR",
     "told": "client_id VARCHAR, metric VARCHAR, value DOUBLE, age_s DOUBLE",
     "quantiles": "broker VARCHAR, operation VARCHAR, p99_s DOUBLE",
     "charges": "component VARCHAR, for_resource VARCHAR, usd_per_hour DOUBLE, basis VARCHAR, price_date VARCHAR, "

@@ -26,6 +26,7 @@ from agent.collect.structure import Structure
 from agent.collect.tables import encoded, fill, literal, view_query
 from agent.collect.usage import usage
 from agent.collect.window import MICRO, Window, summarise
+from agent.collect.zones import Zones
 from agent.model.resource import encode, resource_id
 from agent.store.batch import Columns, instant, objects, texts
 from agent.store.samples import SampleStore
@@ -58,6 +59,7 @@ class StoreSource:
         cores: float | None = None,
         instance_type: str | None = None,
         money: Money | None = None,
+        zones: Zones | None = None,
     ) -> None:
         self._store = store
         self._cluster = cluster
@@ -67,6 +69,7 @@ class StoreSource:
         self._cores = cores
         self._instance_type = instance_type
         self._money = money
+        self._zones = zones or Zones({})
         self._catalog = Catalog(store, cluster)
         self._windows: OrderedDict[tuple[datetime, float], Window] = OrderedDict()
         self._structures: OrderedDict[datetime, Structure] = OrderedDict()
@@ -193,6 +196,8 @@ class StoreSource:
             return {**columns, "age_s": np.full(len(next(iter(columns.values()))), age)}
         if name == "targets":
             return self._targets(at)
+        if name == "whereabouts":
+            return self._whereabouts(found)
         if name == "events":
             return self._events(at, window_s)
         if name == "quantiles":
@@ -216,6 +221,7 @@ class StoreSource:
         admin_age = found.admin_age_s
         admin_fresh = admin_age is not None and admin_age * MICRO <= self._stale_us(at)
         listed = dict(zip(found.nodes["broker"].tolist(), found.nodes["rack"].tolist(), strict=True))
+        hosts = dict(zip(found.nodes["broker"].tolist(), found.nodes["host"].tolist(), strict=True))
         lost = dict(zip(found.lost["broker"].tolist(), found.lost["rack"].tolist(), strict=True))
         known = {**dict.fromkeys(answering), **lost, **listed}
         if not known:
@@ -230,13 +236,19 @@ class StoreSource:
             "broker": texts(list(order)),
             "resource": texts([resource_id(self._cluster, "broker", broker) for broker in order]),
             "kind": texts([kind] * len(order)),
-            "rack": texts([known[broker] or None for broker in order]),
+            "rack": texts([known[broker] or self._zones.of(hosts.get(broker)) for broker in order]),
             "up": objects(up),
             "cores": objects([self._cores] * len(order)),
             "instance_type": texts([self._instance_type] * len(order)),
             "topology_known": objects([found.topology_known] * len(order)),
             "age_s": objects([answering.get(broker, admin_age) for broker in order]),
         }
+
+    def _whereabouts(self, found: Structure) -> Columns:
+        """The zones of clients by the addresses of their group members."""
+        members = zip(found.members["client_id"].tolist(), found.members["host"].tolist(), strict=True)
+        zones = self._zones.of_clients(members)
+        return {"client_id": texts(list(zones)), "zone": texts(list(zones.values()))}
 
     def _kind_of(self, window: Window) -> str:
         measures = set(window.measure.tolist())

@@ -9,12 +9,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from agent.loop.bill_config import BillConfig, bill_config
 from agent.loop.discovery_config import DiscoveryConfig, discovery_config
+from agent.loop.places import placed, timezone_of, zones_of
 from agent.loop.refused import Refused
 from agent.loop.units import bytes_of, seconds_of
 from agent.promql.query import EDGES
@@ -55,6 +57,8 @@ KEYS: dict[str, frozenset[str]] = {
             "bill",
             "prices",
             "discovery",
+            "zones",
+            "timezone",
         ]
     ),
     "promql": frozenset({"range_edge", "max_samples", "timeout"}),
@@ -65,7 +69,6 @@ KEYS: dict[str, frozenset[str]] = {
     "llm": frozenset({"base_url", "model", "key_env", "redact"}),
 }
 UNUSED: dict[str, frozenset[str]] = {
-    "cluster": frozenset({"zones", "timezone"}),
     "notify": frozenset({"kind", "url", "levels"}),
 }
 """Keys with a meaning to come: refused by name, for nothing would happen."""
@@ -100,6 +103,10 @@ class ClusterConfig:
     bill: BillConfig | None
     discovery: tuple[DiscoveryConfig, ...]
     """How more targets are found."""
+    zones: Mapping[str, str]
+    """CIDR to zone."""
+    timezone: tzinfo
+    """In which times without an offset are meant."""
     prices: str
     """`aws/us-east-1`, or a price file; empty: the default book."""
 
@@ -291,6 +298,8 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
     memory_bytes = bytes_of(agent.get("memory_limit", "256MB"), "agent.memory_limit")
     if memory_bytes < LEAST_MEMORY:
         raise Refused(f"agent.memory_limit is {memory_bytes} bytes, too few to work with", "give it 64MiB or more")
+    clusters = tuple(_cluster(row, source) for row in tables.get("cluster", []))
+    zone = clusters[0].timezone if clusters else timezone_of(None, source)
     return AgentConfig(
         dir=directory,
         host=host,
@@ -307,12 +316,12 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
         insecure=bool(agent.get("insecure", False)),
         tls_cert=_path(agent.get("tls_cert")),
         tls_key=_path(agent.get("tls_key")),
-        clusters=tuple(_cluster(row, source) for row in tables.get("cluster", [])),
+        clusters=clusters,
         rule_paths=tuple(Path(path) for path in rules.get("paths", [])),
         rules_disabled=frozenset(rules.get("disabled", [])),
         overrides=dict(rules.get("override", {})),
-        mutes=tuple(tables.get("mute", [])),
-        maintenance=tuple(tables.get("maintenance", [])),
+        mutes=tuple(placed(row, zone) for row in tables.get("mute", [])),
+        maintenance=tuple(placed(row, zone) for row in tables.get("maintenance", [])),
         allow=tuple(act.get("allow", ["MovePartitions", "AlterTopic"])),
         caps=dict(act.get("caps", {})),
         second_person=bool(act.get("second_person", False)),
@@ -366,6 +375,8 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
         instance_type=str(row.get("instance_type", "")),
         bill=bill_config(row.get("bill"), source),
         discovery=discovery_config(row.get("discovery"), source),
+        zones=zones_of(row.get("zones"), source),
+        timezone=timezone_of(row.get("timezone"), source),
         prices=str(row.get("prices", "")),
     )
 

@@ -25,6 +25,7 @@ from agent.collect.collector import Collector, Watch
 from agent.collect.errors import CollectError
 from agent.collect.scrape import Target
 from agent.collect.views import StoreSource
+from agent.collect.zones import Zones
 from agent.diagnose.diagnosis import Diagnosis, Round
 from agent.loop.config import AgentConfig, ClusterConfig
 from agent.loop.discovery_config import finder_of
@@ -168,6 +169,7 @@ def _wire(
         cores=watched.cores,
         instance_type=watched.instance_type or None,
         money=meter,
+        zones=Zones(watched.zones),
     )
     watch = Watch(
         cluster=cluster,

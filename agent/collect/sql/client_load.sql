@@ -1,3 +1,4 @@
+-- tables: brokers whereabouts
 -- measures: client_bytes client_cross_zone_bytes client_requests client_batches client_batch_bytes
 WITH moved AS (
     SELECT client_id, broker, direction, sum(rate) AS bytes, arg_max(nullif(nullif(zone, ''), 'unknown'), rate) AS zone,
@@ -19,12 +20,15 @@ WITH moved AS (
 )
 SELECT x.client_id, x.broker, x.direction, $cluster || '/client/' || @encoded(x.client_id) AS resource,
     x.bytes AS bytes_per_s,
-    CASE WHEN x.zone IS NOT NULL THEN coalesce(c.bytes, 0) END AS cross_zone_bytes_per_s,
+    CASE WHEN x.zone IS NOT NULL THEN coalesce(c.bytes, 0)
+        WHEN w.zone = h.rack THEN 0 WHEN w.zone <> h.rack THEN x.bytes END AS cross_zone_bytes_per_s,
     a.requests AS requests_per_s,
     CASE WHEN x.direction = 'produce' THEN b.batch_bytes END AS batch_bytes_avg,
     CASE WHEN x.direction = 'produce' THEN b.codec END AS codec,
-    x.zone AS client_zone, x.software, x.age_s AS data_age_s
+    coalesce(x.zone, w.zone) AS client_zone, x.software, x.age_s AS data_age_s
 FROM moved x
+LEFT JOIN whereabouts w ON w.client_id = x.client_id
+LEFT JOIN brokers h ON h.broker = x.broker
 LEFT JOIN crossed c ON c.client_id = x.client_id AND c.broker = x.broker AND c.direction = x.direction
 LEFT JOIN asked a ON a.client_id = x.client_id AND a.broker = x.broker AND a.direction = x.direction
 LEFT JOIN batched b ON b.client_id = x.client_id AND b.broker = x.broker

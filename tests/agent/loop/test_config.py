@@ -64,7 +64,6 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path, text, names, neare
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[[cluster]]\nzones = {a = 'b'}", "[cluster] zones is not used by this version; remove it"),
         ("[[notify]]\nkind = 'slack'", "[[notify]] is not used by this version; remove it"),
     ],
 )
@@ -177,3 +176,33 @@ def test_discoveries_are_one_or_several(tmp_path):
     assert [finder_of(each, environment).name for each in read] == ["cluster port 7071", "kubernetes kafka"]
     with pytest.raises(Refused, match="no pod"):
         finder_of(read[1], {})
+
+
+def test_times_without_an_offset_are_the_clusters_own(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(
+        "[[cluster]]\nbootstrap_servers = 'a:1'\ntimezone = 'Europe/Berlin'\nzones = { '10.0.0.0/8' = 'a' }\n"
+        "[[maintenance]]\nfrom = 2026-07-01T20:00:00\nuntil = 2026-12-01T22:00:00Z\n"
+        "[[mute]]\nuntil = '2026-12-01 08:00'"
+    )
+    read = load(str(path), {}, {})
+    (work,), (mute,) = read.maintenance, read.mutes
+    assert [work["from"].isoformat(), work["until"].isoformat(), mute["until"].isoformat()] == [
+        "2026-07-01T20:00:00+02:00", "2026-12-01T22:00:00+00:00", "2026-12-01T08:00:00+01:00",
+    ]  # fmt: skip
+    assert read.clusters[0].zones == {"10.0.0.0/8": "a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("timezone = 'Mars/Olympus'", "Mars/Olympus"),
+        ("zones = { '10.0.0.1/8' = 'a' }", "10.0.0.1/8"),
+        ("zones = 'a'", "no table"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(tmp_path, text, says):
+    path = tmp_path / "x.toml"
+    path.write_text(f"[[cluster]]\nbootstrap_servers = 'a:1'\n{text}")
+    with pytest.raises(Refused, match=says):
+        load(str(path), {}, {})
