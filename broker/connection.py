@@ -29,7 +29,7 @@ from broker.errors import KafkaError, MalformedFrame, code_of, name_of
 from broker.security.access import ANONYMOUS
 from broker.security.login import Login
 from broker.security.tls import Tls
-from broker.slot import Slot, no_delay
+from broker.slot import WRITE_HIGH_BYTES, Line, Slot, no_delay
 from broker.wire.frames import FrameReader
 from broker.wire.headers import RequestHeader, body_at, read_request_header
 
@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 
 _MAX_IN_FLIGHT = 64
 """Requests of one connection at the same time; librdkafka sends as many as it likes."""
-_WRITE_HIGH_BYTES = 1024 * 1024
 _FRAME_SECONDS = 30.0
 _SLOWEST_BYTES_PER_S = 16 * 1024
 _MAX_CLIENT_ID = 256
@@ -76,10 +75,10 @@ class Connection(asyncio.BufferedProtocol):
         self._clock = clock
         self._peers = peers
         self._reader = FrameReader(settings.max_frame_bytes, peers.receive)
-        self._slots: deque[Slot] = deque()
+        self._line = Line(peers)
+        self._slots = self._line.slots
         self._waiting: deque[memoryview] = deque()
         """Frames that came in one read with others and are beyond the bound."""
-        self._in_flight_bytes = 0
         self._reading = True
         self._paused_until = 0.0
         self._writable = True
@@ -109,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._login is not None:
             self._reader.limit(self._settings.max_unknown_frame_bytes)
         no_delay(transport)
-        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         self._peers.connections.add(self)
         self._context.meter.connection(self._listener, 1)
         if info.principal != ANONYMOUS:
@@ -132,12 +131,7 @@ class Connection(asyncio.BufferedProtocol):
         self._context.meter.connection(self._listener, -1)
         self._context.quotas.went(self._context.connection.peer)
         self._waiting.clear()
-        for slot in self._slots:
-            if slot.task is not None:
-                slot.task.cancel()
-        self._slots.clear()
-        self._peers.release(self._in_flight_bytes)
-        self._in_flight_bytes = 0
+        self._line.drop()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._reader.buffer()
@@ -293,7 +287,7 @@ class Connection(asyncio.BufferedProtocol):
         self._produces = self._produces or api.key == k00_produce.KEY
         request = api.decode(found.version, frame, body_at(frame, header, flexible=found.flexible_request_header))
         slot = Slot(len(frame), header.correlation_id, found, request, self._clock.monotonic())
-        self._take(slot)
+        self._line.take(slot)
         if api.begin is None or self._context.quotas.active or not self._begun(slot, api.begin):
             task = asyncio.create_task(self._run(slot))
             slot.task = task if api.drop_when_gone else None
@@ -328,7 +322,7 @@ class Connection(asyncio.BufferedProtocol):
             raise MalformedFrame(f"{api.name} version {header.version}; {api.low} to {api.high} are spoken here")
         lowest = Spoken(api, 0, flexible_request_header=False, flexible_response_header=False)
         slot = Slot(len(frame), header.correlation_id, lowest, None, self._clock.monotonic())
-        self._take(slot)
+        self._line.take(slot)
         body = api.encode(0, k18_api_versions.for_unknown_version())
         self._finish(slot, framed(header.correlation_id, body, flexible=False))
 
@@ -382,11 +376,6 @@ class Connection(asyncio.BufferedProtocol):
 
     # -- answers -------------------------------------------------------------------------------------------------
 
-    def _take(self, slot: Slot) -> None:
-        self._slots.append(slot)
-        self._in_flight_bytes += slot.size_bytes
-        self._peers.take(slot.size_bytes)
-
     def _finish(self, slot: Slot, chunks: Chunks | None) -> None:
         """Answers that come in one pass of the loop, as after a group commit, leave in one write, since a send costs
         more than most requests; and in the next pass, since those who call this have others to tell.
@@ -403,22 +392,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         """Sends every answer whose turn it is."""
-        ready: Chunks = []
-        ready_bytes = 0
-        while self._slots and self._slots[0].done and self._writable and not self._transport.is_closing():
-            slot = self._slots.popleft()
-            self._in_flight_bytes -= slot.size_bytes
-            self._peers.release(slot.size_bytes)
-            if slot.chunks is not None:
-                ready += slot.chunks
-                ready_bytes += sum([len(chunk) for chunk in slot.chunks])
-            if ready_bytes >= _WRITE_HIGH_BYTES:
-                self._transport.writelines(ready)
-                ready, ready_bytes = [], 0
-        if ready:
-            self._transport.writelines(ready)
+        self._line.send(self._transport, self._may_write)
         if self._login is not None:
             self._after_login(self._login)
+
+    def _may_write(self) -> bool:
+        return self._writable and not self._transport.is_closing()
 
     def _after_login(self, login: Login) -> None:
         """Trusts a client that is known with whole frames, and has no more to do with one that failed."""

@@ -14,7 +14,6 @@ from uuid import UUID
 
 from broker.api.confirming import Begun
 from broker.api.context import Context
-from broker.api.patience import Patience
 from broker.api.topics import allowed_topic, configs_of, endpoints_on
 from broker.errors import (
     InvalidRecord,
@@ -79,16 +78,16 @@ class Part:
 class Appending:
     """`append` each topic in the request's order, then `appended`; `answered` is called when all is told."""
 
-    __slots__ = ("_answered", "_context", "_image", "_left", "_patience", "_request", "_topics")
+    __slots__ = ("_answered", "_context", "_image", "_left", "_request", "_topics", "over", "until")
 
     def __init__(self, context: Context, request: ProduceRequest, answered: Answered) -> None:
         self._context, self._request = context, request
-        self._answered: Answered | None = answered
+        self._answered = answered
         self._image: Image = context.metadata.image
         self._topics: list[tuple[str | UUID, list[Part]]] = []
         self._left = 1
         """Parts without an outcome, and one until `appended`."""
-        self._patience: Patience | None = None
+        self.over, self.until = False, 0.0
 
     def append(self, key: str | UUID, partitions: Sequence[ProducePartition], begun: Begun) -> None:
         """Queues the records for some partitions of a topic; does not wait, and raises nothing that belongs to a
@@ -125,33 +124,28 @@ class Appending:
     def appended(self) -> None:
         """Everything is queued: from now on the client's patience counts."""
         if self._left > 1:
-            self._patience = self._context.connection.patience
-            self._patience.begin(self, self._request.timeout_ms)
+            self._context.connection.patience.begin(self, self._request.timeout_ms)
         self.one_less()
 
     def one_less(self) -> None:
         self._left -= 1
-        if not self._left and self._answered is not None:
-            if self._patience is not None:
-                self._patience.end(self)
+        if not self._left and not self.over:
             self._answer()
 
     def expire(self) -> None:
         """Nobody is cancelled: the WAL will finish."""
-        if self._answered is not None:
-            self._answer()
+        self._answer()
 
     def _answer(self) -> None:
         """Whatever goes wrong in it stays in it: the log that called has others to tell."""
-        answered, self._answered = self._answered, None
-        assert answered is not None
+        self.over = True
         answer: ProduceAnswer | Exception
         try:
             answer = self._made()
         except Exception as fault:
             answer = fault
         self._topics = []  # what is late keeps no records
-        answered(answer)
+        self._answered(answer)
 
     def _made(self) -> ProduceAnswer:
         context = self._context

@@ -81,7 +81,9 @@ class Pacing:
     @property
     def throttle_ms(self) -> int:
         """How long a producer should wait before its next request."""
-        over = max(self.pressure - THROTTLE_FROM, 0) / (1 - THROTTLE_FROM)
+        over = (self.pressure - THROTTLE_FROM) / (1 - THROTTLE_FROM)
+        if over <= 0:
+            return 0
         return min(int(over * LONGEST_THROTTLE_MS), LONGEST_THROTTLE_MS)
 
     @property
