@@ -9,6 +9,9 @@ import typer
 
 from agent.cli.complaint import Complaint
 
+PLAINTEXT = "PLAINTEXT"
+SECURITY = (PLAINTEXT, "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+"""What a listener may be."""
 Scale = Annotated[
     float, typer.Option(help="Divide every duration of the rule pages by this; never the scrape interval.")
 ]
@@ -47,10 +50,27 @@ def _up(
     broker_config: Annotated[list[str], typer.Option(help="key=value for every broker; repeatable.")] = [],  # noqa: B006
     upload_interval: Annotated[float, typer.Option(min=0.0, help="Seconds between uploads; 0 for the default.")] = 0.0,
     config: Annotated[str, typer.Option(help="streampilot.toml for the agent.")] = "",
+    security: Annotated[
+        str, typer.Option(help="What guards the brokers' listeners: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
+    ] = PLAINTEXT,
+    scram_credentials: Annotated[
+        str, typer.Option(help="File with the first users, a line each: SCRAM-SHA-512=[name=admin,password=...].")
+    ] = "",
+    command_config: Annotated[
+        str, typer.Option(help="Kafka's client.properties, by which the agent comes in where --security asks.")
+    ] = "",
     exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
 ) -> int:
     from agent.cli.commands import UpOptions
     from agent.cli.up import bring_up
+
+    if security not in SECURITY:
+        raise Complaint(f"--security {security} is none of Kafka's", f"choose one of {', '.join(SECURITY)}")
+    if security != PLAINTEXT and not (command_config or no_agent):
+        raise Complaint(
+            f"--security {security}: the agent has to come in too",
+            "give it --command-config FILE (a client.properties), or start without: --no-agent",
+        )
 
     names = tuple(name.strip() for name in zones.split(",") if name.strip())
     if not names:
@@ -74,6 +94,9 @@ def _up(
             broker_config=tuple(broker_config),
             upload_interval=upload_interval,
             config=config,
+            security=security,
+            scram_credentials=scram_credentials and str(Path(scram_credentials).absolute()),
+            command_config=command_config and str(Path(command_config).absolute()),
             exit_with_parent=exit_with_parent,
         )
     )

@@ -30,6 +30,11 @@ class UpOptions:
     broker_config: tuple[str, ...]
     upload_interval: float
     config: str
+    security: str
+    """Kafka's security protocol of the clients' listeners."""
+    scram_credentials: str
+    command_config: str
+    """How the agent comes in, where the listeners ask."""
     exit_with_parent: bool
 
 
@@ -37,7 +42,7 @@ def broker_command(options: UpOptions, number: int, kafka_port: int, http_port: 
     """What starts broker `number`, on any later day too; without `--exit-with-parent`, so that a person may run it."""
     command = [sys.executable, "-m", "agent.cli", "broker", "--id", str(number), "--dir", str(options.directory)]
     command += ["--cluster", options.cluster, "--zone", options.zones[number % len(options.zones)]]
-    command += ["--listeners", f"PLAINTEXT://127.0.0.1:{kafka_port}", "--http", f"127.0.0.1:{http_port}"]
+    command += ["--listeners", f"{options.security}://127.0.0.1:{kafka_port}", "--http", f"127.0.0.1:{http_port}"]
     if options.objects:
         command += ["--objects", options.objects]
     if options.wal:
@@ -48,6 +53,8 @@ def broker_command(options: UpOptions, number: int, kafka_port: int, http_port: 
         command += ["--zones", options.zone_cidrs]
     if options.upload_interval:
         command += ["--upload-interval", f"{options.upload_interval:g}"]
+    if options.scram_credentials:
+        command += ["--scram-credentials", options.scram_credentials]
     for pair in options.broker_config:
         command += ["--config", pair]
     return command
@@ -70,4 +77,6 @@ def agent_command(options: UpOptions, kafka: list[str], metrics: list[str], port
     command += ["--port", str(port), "--bill", str(options.directory / "bill")]
     command += ["--time-scale", f"{options.time_scale:g}", "--scrape-interval", options.scrape_interval]
     command += ["--cluster", options.cluster]
+    if options.command_config:
+        command += ["--command-config", options.command_config]
     return command + (["--config", options.config] if options.config else [])

@@ -9,7 +9,8 @@ def _options(**changes):
     defaults = dict(  # noqa: C408
         brokers=3, directory=Path("/d"), port=9092, http_port=0, agent_port=8099, objects="", wal="", metadata="",
         zones=("a", "b"), zone_cidrs="", cluster="local", restart=False, time_scale=1.0, scrape_interval="5s",
-        broker_config=(), upload_interval=0.0, config="", exit_with_parent=False,
+        broker_config=(), upload_interval=0.0, config="", security="PLAINTEXT",
+        scram_credentials="", command_config="", exit_with_parent=False,
     )  # fmt: skip
     return UpOptions(**{**defaults, **changes})
 
@@ -50,3 +51,11 @@ def test_the_agent_gets_public_flags_and_every_broker():
     assert _flag(command, "--bootstrap-servers") == "h:1,h:2"
     assert command.count("--metrics") == 2
     assert _flag(command, "--token-file") == "/d/token"
+
+
+def test_what_guards_the_listeners_goes_to_every_broker_and_the_way_in_to_the_agent():
+    options = _options(security="SASL_SSL", scram_credentials="/users", command_config="/client.properties")
+    command = broker_command(options, 1, 9093, 0)
+    assert _flag(command, "--listeners") == "SASL_SSL://127.0.0.1:9093"
+    assert _flag(command, "--scram-credentials") == "/users"
+    assert _flag(agent_command(options, ["h:1"], [], 0), "--command-config") == "/client.properties"

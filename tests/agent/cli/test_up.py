@@ -9,6 +9,12 @@ import sys
 import time
 
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from agent.cli.cluster import _up as up
+from agent.cli.complaint import Complaint
+from tests.broker.security.certificates import Authority
 
 FIELDS = {"id", "pid", "kafka", "http", "zone", "command"}
 
@@ -30,7 +36,7 @@ def _up(directory, *flags):
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            yield process, json.loads(process.stdout.readline())
+            yield process, json.loads(process.stdout.readline() or process.stderr.read())
         finally:
             process.terminate()
             process.wait(30)
@@ -115,3 +121,32 @@ def test_brokers_share_an_object_wal_and_the_metadata_they_were_given(tmp_path):
         assert [broker["id"] for broker in ready["brokers"]] == [0, 1]
         assert (tmp_path / "elsewhere.db").exists()
         assert not (tmp_path / "wal").exists()
+
+
+@pytest.mark.timeout(60)
+def test_a_guarded_cluster_lets_its_first_user_in_and_nobody_else(tmp_path):
+    authority = Authority(tmp_path)
+    (tmp_path / "users").write_text("SCRAM-SHA-512=[name=admin,password=admin-secret]\n")
+    guards = ["--security", "SASL_SSL", "--scram-credentials", str(tmp_path / "users")]
+    guards += ["--broker-config", f"ssl.keystore.location={authority.issue('broker', 'broker.pem')}"]
+    with _up(tmp_path, "--no-agent", *guards) as (_, ready):
+        come_in = {
+            "bootstrap.servers": ready["bootstrap"],
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": str(authority.path),
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": "admin",
+        }
+        admin = AdminClient(come_in | {"sasl.password": "admin-secret"})
+        assert list(admin.list_topics(timeout=15).brokers) == [0]
+        with pytest.raises(KafkaException):
+            AdminClient(come_in | {"sasl.password": "wrong"}).list_topics(timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [({"security": "TLS"}, "--security TLS"), ({"security": "SASL_SSL"}, "the agent has to come in too")],
+)
+def test_a_guarded_cluster_that_could_not_be_watched_is_refused_before_it_starts(flags, said):
+    with pytest.raises(Complaint, match=said):
+        up(**flags)
