@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +61,8 @@ class Cluster:
 
 
 @contextmanager
-def brokers(directory: Path) -> Iterator[Cluster]:
-    """Gives the running cluster; stops every broker at the end."""
+def brokers(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """Gives the running cluster; stops every broker at the end. `more`: broker configs beside the usual ones."""
     authority = Authority(directory)
     certificate = authority.issue("alice", "alice.pem")
     users = directory / "users"
@@ -72,7 +72,7 @@ def brokers(directory: Path) -> Iterator[Cluster]:
     with ExitStack() as stack:
         tokens = stack.enter_context(issuer(directory, USER))
         stack.callback(_stop, running)
-        flags = ["--scram-credentials", str(users), *_configs(authority, tokens)]
+        flags = ["--scram-credentials", str(users), *_configs(authority, tokens, more or {})]
         for broker_id in range(COUNT):
             mine = ports[broker_id * len(_DOORS) :][: len(_DOORS)]
             listeners = ",".join(f"{door}://127.0.0.1:{port}" for door, port in zip(_DOORS, mine, strict=True))
@@ -92,7 +92,7 @@ def brokers(directory: Path) -> Iterator[Cluster]:
         )
 
 
-def _configs(authority: Authority, tokens: Issuer) -> list[str]:
+def _configs(authority: Authority, tokens: Issuer, more: Mapping[str, str]) -> list[str]:
     configs = {
         "num.partitions": str(PARTITIONS),
         "group.initial.rebalance.delay.ms": "0",
@@ -103,6 +103,7 @@ def _configs(authority: Authority, tokens: Issuer) -> list[str]:
         "sasl.oauthbearer.jwks.endpoint.url": f"file://{tokens.jwks}",
         "sasl.oauthbearer.expected.audience": AUDIENCE,
         "sasl.oauthbearer.expected.issuer": ISSUER,
+        **more,
     }
     return [word for name, value in configs.items() for word in ("--config", f"{name}={value}")]
 
