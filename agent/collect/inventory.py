@@ -10,6 +10,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,8 @@ ANY = 1
 SECURITY_DISABLED = 54
 UNKNOWN_BYTES = -1
 HANDSHAKE_SECONDS = 2.0
+MOST_HANDSHAKES = 8
+"""Side by side."""
 ENUMS: Any = {
     "resource": ResourceType,
     "pattern": ACLResourcePatternType,
@@ -119,7 +122,8 @@ def certificates(
     """What each broker shows on the listener that the agent uses; nothing without TLS, or where no one answers."""
     if context is None:
         return ()
-    found = [_certificate(broker, context, timeout_s) for broker in brokers]
+    with ThreadPoolExecutor(MOST_HANDSHAKES, thread_name_prefix="certificates") as pool:
+        found = list(pool.map(lambda broker: _certificate(broker, context, timeout_s), brokers))
     return tuple(certificate for certificate in found if certificate is not None)
 
 

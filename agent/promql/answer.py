@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,19 +34,20 @@ def instant_answer(value: Value, at_ms: int) -> Answer:
     }
 
 
-def range_answer(value: Vector | Scalar, grid: Grid) -> Answer:
-    """The answer to `query_range`; series in the order of their labels."""
+def range_series(value: Vector | Scalar, grid: Grid) -> Iterator[dict[str, Any]]:
+    """The series of the answer to `query_range`, in the order of their labels, made one at a time."""
     times = [seconds(at) for at in grid.times.tolist()]
     if isinstance(value, Scalar):
         points = [[at, number(one)] for at, one in zip(times, value.values.tolist(), strict=True)]
-        return {"resultType": "matrix", "result": [{"metric": {}, "values": points}]}
+        yield {"metric": {}, "values": points}
+        return
     vector = value.compact()
-    found = []
-    for metric, values, present in zip(rows_of(vector.labels), vector.values, vector.present, strict=True):
-        steps = np.flatnonzero(present)
-        points = [[times[k], number(one)] for k, one in zip(steps.tolist(), values[steps].tolist(), strict=True)]
-        found.append({"metric": metric, "values": points})
-    return {"resultType": "matrix", "result": sorted(found, key=lambda each: tuple(each["metric"].items()))}
+    metrics = rows_of(vector.labels)
+    for row in sorted(range(len(metrics)), key=lambda row: tuple(metrics[row].items())):
+        steps = np.flatnonzero(vector.present[row])
+        values = vector.values[row, steps].tolist()
+        points = [[times[k], number(one)] for k, one in zip(steps.tolist(), values, strict=True)]
+        yield {"metric": metrics[row], "values": points}
 
 
 def _matrix_of(windows: Windows) -> list[Any]:

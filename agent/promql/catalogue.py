@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import promql_parser as tree
 
 from agent.promql.answer import rows_of
@@ -14,32 +15,40 @@ from agent.promql.parse import matchers_of, parse
 from agent.promql.query import Settings
 from agent.promql.source import Matcher, Selection, Source
 
+Span = tuple[int, int]
+"""Milliseconds since 1970, both ends included: only series that had samples in it are meant."""
 _ALL = (Matcher(name=NAME, op="!=", value=""),)
 
 
-def series(source: Source, selectors: Sequence[str], settings: Settings) -> list[dict[str, str]]:
+def series(
+    source: Source, selectors: Sequence[str], settings: Settings, span: Span | None = None
+) -> list[dict[str, str]]:
     """The labels of every series that fits any of the selectors."""
     if not selectors:
         raise BadQuery('no match[] parameter provided: give at least one, such as match[]={__name__=~".+"}')
-    found = {tuple(row.items()): row for each in selected(source, selectors, settings) for row in rows_of(each.labels)}
+    found = {
+        tuple(row.items()): row for each in selected(source, selectors, settings, span) for row in rows_of(each.labels)
+    }
     return [found[key] for key in sorted(found)]
 
 
-def label_names(source: Source, selectors: Sequence[str], settings: Settings) -> list[str]:
+def label_names(source: Source, selectors: Sequence[str], settings: Settings, span: Span | None = None) -> list[str]:
     """Every label that a fitting series has."""
     found = set()
-    for each in selected(source, selectors, settings):
+    for each in selected(source, selectors, settings, span):
         found |= {name for name, column in each.labels.columns.items() if column.codes.any()}
     return sorted(found)
 
 
-def label_values(source: Source, name: str, selectors: Sequence[str], settings: Settings) -> list[str]:
+def label_values(
+    source: Source, name: str, selectors: Sequence[str], settings: Settings, span: Span | None = None
+) -> list[str]:
     """Every value that a label has among the fitting series."""
     found: set[str] = set()
-    for each in selected(source, selectors, settings):
+    for each in selected(source, selectors, settings, span):
         column = each.labels.columns.get(name)
         if column is not None:
-            found |= {column.values[code] for code in set(column.codes.tolist())}
+            found |= {column.values[code] for code in np.unique(column.codes).tolist()}
     return sorted(found - {""})
 
 
@@ -59,11 +68,16 @@ def metadata(source: Source, metric: str, limit: int, settings: Settings) -> dic
     return {name: [{"type": kinds[name], "help": "", "unit": ""}] for name in wanted[: limit if limit >= 0 else None]}
 
 
-def selected(source: Source, selectors: Sequence[str], settings: Settings) -> list[Selection]:
+def selected(source: Source, selectors: Sequence[str], settings: Settings, span: Span | None) -> list[Selection]:
     """What each selector finds; all series where there is none."""
-    if not selectors:
-        return [source.select(_ALL)]
-    return [source.select(_matchers(text, settings)) for text in selectors]
+    wanted = [_matchers(text, settings) for text in selectors] or [list(_ALL)]
+    found = [source.select(matchers) for matchers in wanted]
+    return found if span is None else [_seen(source, each, span) for each in found]
+
+
+def _seen(source: Source, selection: Selection, span: Span) -> Selection:
+    rows = np.flatnonzero(source.seen(selection.ids, *span))
+    return Selection(ids=selection.ids[rows], labels=selection.labels.take(rows))
 
 
 def _matchers(text: str, settings: Settings) -> list[Matcher]:

@@ -67,8 +67,8 @@ class Budget:
         self.samples += samples
         if self.samples > self.most_samples:
             raise TooMuch(
-                f"query processing would load too many samples into memory in query execution: "
-                f"more than {self.most_samples}; narrow the selectors, shorten the range or widen the step"
+                f"query processing would load too many samples into memory in query execution: more than "
+                f"{self.most_samples} (max_samples); narrow the selectors, shorten the range or widen the step"
             )
         self.check()
 

@@ -69,6 +69,9 @@ class Source(Protocol):
     def select(self, matchers: Sequence[Matcher]) -> Selection:
         """All series that match, whenever they had samples."""
 
+    def seen(self, ids: NDArray[np.int32], since_ms: int, until_ms: int) -> NDArray[np.bool_]:
+        """Which of the series had samples with since <= time <= until; a source may be coarser, never stricter."""
+
     def read(self, ids: NDArray[np.int32], since_ms: int, until_ms: int, most: int) -> Samples:
         """Samples with since <= time <= until; TooMuch beyond `most`."""
 

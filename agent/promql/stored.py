@@ -19,6 +19,7 @@ from agent.promql.labels import LabelTable
 from agent.promql.source import Grown, Matcher, Measure, Samples, Selection
 from agent.store import reading
 from agent.store.samples import SampleStore
+from agent.store.seen import SeenSeries
 
 _MOST_KEPT = 128
 _FAR_MS = 4_102_444_800_000
@@ -40,6 +41,7 @@ class StoredSource:
     def __init__(self, store: SampleStore) -> None:
         self._store = store
         self._reader = reading.SeriesReader(store)
+        self._seen = SeenSeries(store)
         self._kept: OrderedDict[tuple[Matcher, ...], _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -65,6 +67,12 @@ class StoredSource:
                 self._kept.popitem(last=False)
         return selection
 
+    def seen(self, ids: NDArray[np.int32], since_ms: int, until_ms: int) -> NDArray[np.bool_]:
+        """Which of the series had samples in [since, until]; closed hours count whole."""
+        known = self._seen.during(reading.time_of(max(since_ms, 0)), reading.time_of(min(until_ms, _FAR_MS)))
+        within = ids < len(known)
+        return within & known[np.where(within, ids, 0)] if len(known) else within
+
     def read(self, ids: NDArray[np.int32], since_ms: int, until_ms: int, most: int) -> Samples:
         """Samples with since <= time <= until; TooMuch beyond `most`."""
         if not len(ids):
@@ -74,7 +82,7 @@ class StoredSource:
             if count > most:
                 raise TooMuch(
                     f"query processing would load too many samples into memory in query execution: {count} of "
-                    f"{len(ids)} series, and {most} may be; narrow the selectors or shorten the range"
+                    f"{len(ids)} series, and {most} more may be (max_samples); narrow the selectors or the range"
                 )
         points = self._reader.points(ids, since_ms, until_ms)
         return Samples(

@@ -128,7 +128,7 @@ class SeriesReader:
 
     def rollups(self, ids: NDArray[np.int32], since_ms: int, until_ms: int) -> Buckets:
         """The buckets of these series that start in [since, until]: coarse and cheap, and kept longer than samples."""
-        rows = self._store.rollups(ids, _time(since_ms), _time(until_ms))
+        rows = self._store.rollups(ids, time_of(since_ms), time_of(until_ms))
         return Buckets(
             series=np.asarray(rows["series"], dtype=np.int32),
             start_ms=np.asarray(rows["us"]) // 1000,
@@ -153,8 +153,8 @@ class SeriesReader:
             f"wanted.member AS member, epoch_us(x.ts) AS us, {combined}({measure}) AS value, "
             "sum(count)::BIGINT AS count",
             "GROUP BY wanted.member, x.ts",
-            _time(since_ms),
-            _time(until_ms),
+            time_of(since_ms),
+            time_of(until_ms),
             {"id": ids, "member": groups},
         )
         return GroupedBuckets(
@@ -183,11 +183,11 @@ class SeriesReader:
 
         return self._store.query_over(
             kind,
-            _time(since_ms),
-            _time(until_ms),
+            time_of(since_ms),
+            time_of(until_ms),
             text,
             {"since": since_ms * 1000, "until": until_ms * 1000 + 999},
-            **({"wanted": {"id": ids}} if chosen else {}),
+            wanted={"id": ids} if chosen else None,
         )
 
     def _labels_of(self, ids: NDArray[np.int32]) -> list[Mapping[str, str]]:
@@ -245,7 +245,8 @@ def _values(column: NDArray[Any]) -> NDArray[np.float64]:
     return np.ma.filled(np.ma.asarray(column, dtype=np.float64), STALE)
 
 
-def _time(ms: int) -> datetime:
+def time_of(ms: int) -> datetime:
+    """A time of milliseconds since 1970; StoreError where there is none."""
     try:
         return EPOCH + timedelta(milliseconds=ms)
     except OverflowError as error:

@@ -18,8 +18,9 @@ import duckdb
 import numpy as np
 
 from agent.store.batch import instant
-from agent.store.hours import HOUR
-from agent.store.rollups import BUCKET_US, COLUMNS, HOUR_OF, LOOK_BACK, rollup_sql
+from agent.store.hours import HOUR, within
+from agent.store.rollups import BUCKET_US, COLUMNS, HOUR_OF, LOOK_BACK, rollup_sql, stored_sql
+from agent.store.shelf import Shelf
 
 MOST_HOURS = 2
 MOST_ROWS = 1_200_000
@@ -32,7 +33,8 @@ LOOK_BACK_US = int(LOOK_BACK / timedelta(microseconds=1))
 class RecentRollups:
     """The kept buckets of one store, whose lock its owner holds around every call."""
 
-    def __init__(self, samples: Callable[[datetime, datetime], str]) -> None:
+    def __init__(self, shelf: Shelf, samples: Callable[[datetime, datetime], str]) -> None:
+        self._shelf = shelf
         self._samples = samples
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._until_us: dict[str, int] = {}
@@ -48,13 +50,40 @@ class RecentRollups:
         for hour in set(hours) & self._until_us.keys():
             self._drop(hour)
 
-    def sql(
+    def relation(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        hot: Sequence[str],
+        since: datetime,
+        until: datetime,
+        *,
+        series: int,
+        few: bool,
+    ) -> str:
+        """SQL for the buckets of a store's `series` that start in [since, until], and more; `hot` hours have tables.
+
+        From files, and for the hours that have none from their samples. `few`: a table `wanted` (id) names series, and
+        others are not made up.
+        """
+        spans = self._shelf.rollup_spans()
+        own = {hour for hour in spans if len(hour) == 10}
+        bare = [hour for hour in self._shelf.sample_hours() if not {hour, hour[:8]} & spans]
+        live = within([*hot, *bare], since, until)
+        hours = within(own - set(live), since, until)
+        days = within(spans - own, since, until)
+        stored = stored_sql(
+            [str(self._shelf.rollup(hour)) for hour in hours],
+            [str(self._shelf.rollup(day)) for day in days],
+            sorted(own | set(live)),
+        )
+        if not live:
+            return stored
+        chosen = "JOIN wanted ON wanted.id = y.series" if few else ""
+        return f"(FROM {stored} UNION ALL {self._live(connection, live, until, series, chosen)})"
+
+    def _live(
         self, connection: duckdb.DuckDBPyConnection, hours: Sequence[str], until: datetime, series: int, chosen: str
     ) -> str:
-        """SQL for the buckets of `hours` (ascending) that start by `until`, of a store's `series`.
-
-        `chosen`, where it is not empty, joins the few series that are asked for to their samples `y`.
-        """
         if connection is not self._connection:
             self._connection, self._until_us = connection, {}
         self.forget([hour for hour in self._until_us if hour not in hours])

@@ -32,7 +32,6 @@ from agent.store.errors import StoreError
 from agent.store.hours import KINDS, column_names, hour_name, split_name, within
 from agent.store.identity import DDL, MOST_PENDING, Identities, Labels
 from agent.store.recent import RecentRollups
-from agent.store.rollups import stored_sql
 from agent.store.shelf import Keep, Shelf
 
 __all__ = ["Labels", "SampleStore"]
@@ -84,7 +83,7 @@ class SampleStore:
         self._clocks: tuple[datetime, float] | None = None
         self.shelf = Shelf(directory, self._keep)
         self._closer = Closer(self.shelf, self._cursor, self._lock)
-        self._recent = RecentRollups(lambda since, until: self.relation("samples", since, until))
+        self._recent = RecentRollups(self.shelf, lambda since, until: self.relation("samples", since, until))
         with self._lock:
             self._open()
 
@@ -157,14 +156,17 @@ class SampleStore:
 
     # Reading
 
-    def relation(self, kind: str, since: datetime, until: datetime) -> str:
-        """SQL for all rows of a kind in the hours that touch [since, until]; filter on `ts` for the rest."""
+    def relation(self, kind: str, since: datetime, until: datetime, *, files: bool = True) -> str:
+        """SQL for all rows of a kind in the hours that touch [since, until]; filter on `ts` for the rest.
+
+        `files`: those of closed hours too.
+        """
         with self._lock:
             hot = within(self._hot_hours(kind), since, until)
-            closed = within(self.shelf.hours(kind), since, until)
+            closed = within(self.shelf.hours(kind), since, until) if files else []
         columns = ", ".join(column_names(kind))
-        files = ", ".join(f"'{self.shelf.hour(f'{kind}_{hour}')}'" for hour in closed)
-        parts = [f"SELECT {columns} FROM read_parquet([{files}])"] if files else []
+        named = ", ".join(f"'{self.shelf.hour(f'{kind}_{hour}')}'" for hour in closed)
+        parts = [f"SELECT {columns} FROM read_parquet([{named}])"] if named else []
         parts += [f"SELECT {columns} FROM {kind}_{hour}" for hour in hot]
         if not parts:
             empty = ", ".join(
@@ -182,14 +184,17 @@ class SampleStore:
             try:
                 answer: Columns = connection.execute(sql, dict(parameters or {})).fetchnumpy()
             except duckdb.Error as error:
-                if isinstance(error, duckdb.FatalException) or _is_damage(error):
-                    self._after(error)
-                raise StoreError(f"{self.path} cannot answer: {_first_line(error)}") from error
+                raise self._cannot(error) from error
             finally:
                 if self._connection is not None:
                     for name in registered:
                         connection.unregister(name)
             return answer
+
+    def _cannot(self, error: duckdb.Error) -> StoreError:
+        if isinstance(error, duckdb.FatalException) or _is_damage(error):
+            self._after(error)
+        return StoreError(f"{self.path} cannot answer: {_first_line(error)}")
 
     def query_over(
         self,
@@ -198,11 +203,17 @@ class SampleStore:
         until: datetime,
         text: Callable[[str], str],
         parameters: Mapping[str, Any] | None = None,
-        **registered: Columns,
+        *,
+        files: bool = True,
+        wanted: Columns | None = None,
     ) -> Columns:
-        """Runs the SELECT that `text` makes of `relation(kind, since, until)`; no roll-off comes in between."""
+        """Runs the SELECT that `text` makes of `relation(kind, since, until)`; no roll-off comes in between.
+
+        `wanted` columns can be read as a table of that name.
+        """
+        registered = {} if wanted is None else {"wanted": wanted}
         with self._lock:
-            return self.query(text(self.relation(kind, since, until)), parameters, **registered)
+            return self.query(text(self.relation(kind, since, until, files=files)), parameters, **registered)
 
     def rollups(self, ids: NDArray[np.int32], since: datetime, until: datetime) -> Columns:
         """Five-minute buckets of some series that start in [since, until], by series and time; `us` is their start."""
@@ -216,7 +227,13 @@ class SampleStore:
         if not len(ids):
             ids = np.array([-1], dtype=np.int32)
         with self._lock:
-            buckets = self._rollup_relation(since, until, len(ids))
+            connection, few = self._connected(), len(ids) * FEW < self.series_count
+            try:
+                buckets = self._recent.relation(
+                    connection, self._hot_hours("samples"), since, until, series=self.series_count, few=few
+                )
+            except duckdb.Error as error:
+                raise self._cannot(error) from error
             return self.query(
                 f"SELECT {picked} FROM {buckets} x JOIN wanted ON wanted.id = x.series "
                 f"WHERE x.ts BETWEEN make_timestamptz($since::BIGINT) AND make_timestamptz($until::BIGINT) "
@@ -224,25 +241,6 @@ class SampleStore:
                 span,
                 wanted=wanted,
             )
-
-    def _rollup_relation(self, since: datetime, until: datetime, series: int) -> str:
-        """What is in files, and the hours that are not, made from their samples."""
-        spans = self.shelf.rollup_spans()
-        own = {hour for hour in spans if len(hour) == 10}
-        bare = [hour for hour in self.shelf.sample_hours() if not {hour, hour[:8]} & spans]
-        live = within([*self._hot_hours("samples"), *bare], since, until)
-        hours = within(own - set(live), since, until)
-        days = within(spans - own, since, until)
-        stored = stored_sql(
-            [str(self.shelf.rollup(hour)) for hour in hours],
-            [str(self.shelf.rollup(day)) for day in days],
-            sorted(own | set(live)),
-        )
-        if not live:
-            return stored
-        chosen = "JOIN wanted ON wanted.id = y.series" if series * FEW < self.series_count else ""
-        recent = self._recent.sql(self._connected(), live, until, self.series_count, chosen)
-        return f"(FROM {stored} UNION ALL {recent})"
 
     def tables(self) -> set[str]:
         """Hot tables by name."""

@@ -25,6 +25,10 @@ class MemorySource:
         rows = matching_rows(self._labels, matchers)
         return Selection(ids=rows.astype(np.int32), labels=self._labels.take(rows))
 
+    def seen(self, ids: NDArray[np.int32], since_ms: int, until_ms: int) -> NDArray[np.bool_]:
+        spans = [np.searchsorted(self._series[id].times, [since_ms, until_ms + 1]) for id in ids]
+        return np.array([high > low for low, high in spans], dtype=np.bool_)
+
     def read(self, ids: NDArray[np.int32], since_ms: int, until_ms: int, most: int) -> Samples:
         parts = []
         for row, id in enumerate(ids):

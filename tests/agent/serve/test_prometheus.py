@@ -63,6 +63,17 @@ async def test_what_there_is_can_be_listed(http, method):
     assert await data(http, "/labels", method, **{"match[]": "nothing"}) == []
 
 
+async def test_what_had_samples_in_a_time_can_be_listed(http):
+    before = {"start": "0", "end": str(NOW.timestamp() - 3600)}
+    lately = {"start": str(NOW.timestamp() - 60)}
+    matching = {"match[]": "bytes_total"}
+    assert await data(http, "/series", **matching, **before) == []
+    assert len(await data(http, "/series", **matching, **lately)) == 2
+    assert await data(http, "/labels", **before) == []
+    assert await data(http, "/label/instance/values", **before) == []
+    assert await data(http, "/label/instance/values", **lately) == ["b0:9404", "b1:9404"]
+
+
 async def test_a_grafana_variable_and_its_checks_are_answered(http):
     assert await data(http, "/label/instance/values", **{"match[]": "bytes_total"}) == ["b0:9404", "b1:9404"]
     assert await data(http, "/label/__name__/values") == ["bytes_total"]
@@ -87,6 +98,7 @@ async def test_a_grafana_variable_and_its_checks_are_answered(http):
         ("/query_range", {"query": "x", "start": "1e10", "end": "1e10", "step": "1"}, 200, "", ""),
         ("/series", {}, 400, "bad_data", "match[]"),
         ("/series", {"match[]": "sum(x)"}, 400, "bad_data", "no series selector"),
+        ("/labels", {"start": "2", "end": "1"}, 400, "bad_data", "must not be before"),
         ("/labels", {"limit": "many"}, 400, "bad_data", "limit"),
         ("/alerts", {}, 404, "not_found", "not served"),
     ],
