@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Protocol
 
@@ -62,11 +63,11 @@ def administer(driver: Driver, admin: Admin, ground: Ground) -> list[str]:
     sent = records(ground.records)
     with closing(admin):
         admin.create(topic, 2, {"retention.ms": "3600000"})
-        faults = _equal("retention.ms as created", admin.config(topic, "retention.ms"), "3600000")
+        faults = _becomes("retention.ms as created", lambda: admin.config(topic, "retention.ms"), "3600000")
         admin.alter(topic, "retention.ms", "7200000")
-        faults += _equal("retention.ms as altered", admin.config(topic, "retention.ms"), "7200000")
+        faults += _becomes("retention.ms as altered", lambda: admin.config(topic, "retention.ms"), "7200000")
         admin.grow(topic, 4)
-        faults += _equal("partitions", _partitions(admin, topic, 4), 4)
+        faults += _becomes("partitions", lambda: admin.partitions(topic), 4)
         reference.write(ground, topic, sent)
         with closing(driver.reader(ground, topic, group=group)) as reader:
             got = read_all(reader, len(sent), ground.timeout_s)
@@ -76,19 +77,19 @@ def administer(driver: Driver, admin: Admin, ground: Ground) -> list[str]:
         last = max((each.offset for each in got if each.partition == 0), default=0)
         faults += _deleted_records(admin, topic, last)
         admin.delete(topic)
-        return faults + _equal("partitions of the deleted topic", _partitions(admin, topic, 0), 0)
+        return faults + _becomes("partitions of the deleted topic", lambda: admin.partitions(topic), 0)
 
 
 def _equal(what: str, found: object, wanted: object) -> list[str]:
     return [] if found == wanted else [f"{what}: {wanted} is right, {found} was found"]
 
 
-def _partitions(admin: Admin, topic: str, wanted: int) -> int:
-    """Any broker may be asked; one that has yet to hear of the change is waited for."""
+def _becomes(what: str, ask: Callable[[], object], wanted: object) -> list[str]:
+    """Any broker may be asked, as in Kafka; one that has yet to hear of the change is waited for."""
     deadline = time.monotonic() + _PATIENCE_S
-    while (found := admin.partitions(topic)) != wanted and time.monotonic() < deadline:
+    while (found := ask()) != wanted and time.monotonic() < deadline:
         time.sleep(_LOOK_S)
-    return found
+    return _equal(what, found, wanted)
 
 
 def _group(admin: Admin, group: str) -> list[str]:
@@ -109,5 +110,5 @@ def _deleted_records(admin: Admin, topic: str, last: int) -> list[str]:
     try:
         admin.delete_records(topic, 0, last + 100)
     except Exception as error:
-        return faults + _equal("the refusal", "RANGE" in str(error).upper().replace("OFFSETOUTOF", ""), True)
+        return faults + _equal("the refusal", "RANGE" in str(error).upper(), True)
     return [*faults, "records beyond the end were deleted"]

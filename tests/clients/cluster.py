@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import select
 import socket
 import subprocess
@@ -22,6 +24,7 @@ COUNT = 3
 USER, PASSWORD = "alice", "alice-secret"
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 15.0
+_PORTS = range(20_000, 30_000)
 _DOORS = ("PLAINTEXT", "SASL_SSL", "SSL")
 
 
@@ -96,6 +99,7 @@ def _configs(authority: Authority, tokens: Issuer, more: Mapping[str, str]) -> l
     configs = {
         "num.partitions": str(PARTITIONS),
         "group.initial.rebalance.delay.ms": "0",
+        "group.consumer.heartbeat.interval.ms": "1000",
         "ssl.keystore.location": str(authority.issue("broker", "broker.pem")),
         "ssl.truststore.location": str(authority.path),
         "ssl.client.auth": "required",
@@ -109,10 +113,16 @@ def _configs(authority: Authority, tokens: Issuer, more: Mapping[str, str]) -> l
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now: a broker says only where its first listener is."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+    """Ports that nobody listens on now, below those that the system gives to whoever asks for any: a broker says only
+    where its first listener is.
+    """
+    found: list[int] = []
+    for port in random.Random().sample(_PORTS, len(_PORTS)):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError(f"there are no {count} free ports in {_PORTS}")
 
 
 def _start(directory: Path, broker_id: int, flags: list[str]) -> subprocess.Popen[str]:

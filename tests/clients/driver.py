@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from tests.clients.cells import Ground
-from tests.clients.records import Got, Record
+from tests.clients.records import Got, Record, records
 
 DOORS = {"scram": "SCRAM-SHA-512", "plain": "PLAIN", "oauthbearer": "OAUTHBEARER", "mtls": "mTLS"}
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+HEARTBEAT_MS = 500
 LARGE_LIMIT = 6 * 1024 * 1024
 """What topic and client are told to take when messages are large."""
 
@@ -80,3 +81,9 @@ class Driver(Protocol):
         rack: str = "",
     ) -> Reader:
         """A consumer; without a group it reads all partitions by itself. Its client id is the ground's name."""
+
+
+def records_of(driver: object, count: int) -> list[Record]:
+    """What is sent with that client: the usual records, unless it makes its own because it cannot send these."""
+    made: list[Record] = getattr(driver, "records", records)(count)
+    return made

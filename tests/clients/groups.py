@@ -9,8 +9,8 @@ from contextlib import ExitStack, closing
 
 from tests.clients import reference
 from tests.clients.cells import Ground
-from tests.clients.driver import Driver, Reader
-from tests.clients.records import PARTITIONS, Got, Record, differences, records
+from tests.clients.driver import Driver, Reader, records_of
+from tests.clients.records import PARTITIONS, Got, Record, differences
 
 _POLL_S = 0.2
 _LOOK_S = 0.02
@@ -54,7 +54,7 @@ class Member:
 def two_members(driver: Driver, ground: Ground, *, protocol: str = "classic") -> list[str]:
     """One reads, another joins and they share, one leaves: nothing is missed or read twice, for all is committed."""
     topic, group = ground.name, f"{ground.name}-group"
-    sent = records(ground.records)
+    sent = records_of(driver, ground.records)
     third = len(sent) // 3
     reference.create(ground, topic)
 

@@ -7,8 +7,8 @@ from contextlib import closing
 
 from tests.clients import reference
 from tests.clients.cells import Ground
-from tests.clients.driver import Driver
-from tests.clients.records import Got, differences, records
+from tests.clients.driver import Driver, records_of
+from tests.clients.records import Got, differences
 from tests.clients.scrape import bytes_read_from
 
 _POLL_S = 0.2
@@ -20,7 +20,7 @@ def near(driver: Driver, ground: Ground) -> list[str]:
     reference.create(ground, ground.name, partitions=1)
     leader = reference.leaders(ground, ground.name)[0]
     own = (leader + 1) % len(ground.http)
-    sent = records(ground.records)
+    sent = records_of(driver, ground.records)
     got: list[Got] = []
     written = 0
     deadline = time.monotonic() + ground.timeout_s

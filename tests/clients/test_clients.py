@@ -7,14 +7,21 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.clients.cells import COLUMNS
 from tests.clients.cluster import Cluster, brokers
 from tests.clients.matrix import clients
 
 CHOSEN = [
-    *((client, "group") for client in ("aiokafka", "confluent-kafka", "kafka-python", "kcat")),
-    *(("confluent-kafka", column) for column in ("transactions", "admin")),
+    *(("aiokafka", column) for column in ("produce", "consume", "codecs", "headers", "oauthbearer")),
+    *(("confluent-kafka", column) for column in ("idempotence", "transactions", "kip848", "near")),
+    *(("kafka-python", column) for column in ("group", "admin", "large", "plain", "mtls")),
+    *(("kcat", column) for column in ("consume", "scram")),
     ("java", "headers"),
 ]
+
+
+def test_every_column_is_among_them() -> None:
+    assert {column for _, column in CHOSEN} == set(COLUMNS)
 
 
 @pytest.fixture(scope="module")

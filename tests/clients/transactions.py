@@ -8,17 +8,17 @@ from contextlib import closing
 
 from tests.clients import reference
 from tests.clients.cells import Ground
-from tests.clients.driver import Driver
-from tests.clients.records import Got, Record, differences, records
+from tests.clients.driver import Driver, records_of
+from tests.clients.records import Got, Record, differences
 
 _POLL_S = 0.5
-_ENDS_S = 1.5
+_ENDS_S = 0.5
 
 
 def transactions(driver: Driver, ground: Ground) -> list[str]:
     """Commit, abort, then consume, transform and produce with the offsets in the transaction."""
     source, target, group = f"{ground.name}-source", f"{ground.name}-target", f"{ground.name}-group"
-    sent = records(ground.records)
+    sent = records_of(driver, ground.records)
     half = len(sent) // 2
     never = [dataclasses.replace(each, value=b"aborted " + (each.value or b"")) for each in sent[:half]]
     reference.create(ground, source)

@@ -9,7 +9,7 @@ from functools import partial
 
 from tests.clients import reference
 from tests.clients.cells import Cell, Ground
-from tests.clients.driver import DOORS, LARGE_LIMIT, Driver, Reader
+from tests.clients.driver import DOORS, LARGE_LIMIT, Driver, Reader, records_of
 from tests.clients.groups import two_members
 from tests.clients.near import near
 from tests.clients.records import PARTITIONS, Got, Record, differences, records
@@ -49,7 +49,7 @@ def read_all(reader: Reader, count: int, timeout_s: float) -> list[Got]:
 
 
 def _produce(driver: Driver, ground: Ground, *, idempotent: bool = False) -> list[str]:
-    sent = records(ground.records)
+    sent = records_of(driver, ground.records)
     reference.create(ground, ground.name)
     with closing(driver.writer(ground, idempotent=idempotent)) as writer:
         writer.send(ground.name, sent)
@@ -57,7 +57,7 @@ def _produce(driver: Driver, ground: Ground, *, idempotent: bool = False) -> lis
 
 
 def _consume(driver: Driver, ground: Ground) -> list[str]:
-    sent = records(ground.records)
+    sent = records_of(driver, ground.records)
     reference.create(ground, ground.name)
     reference.write(ground, ground.name, sent)
     with closing(driver.reader(ground, ground.name)) as reader:
@@ -75,12 +75,12 @@ def _there_and_back(
 
 def _through(driver: Driver, ground: Ground, *, door: str) -> list[str]:
     reference.create(ground, ground.name)
-    return _there_and_back(driver, ground, ground.name, records(ground.records), door=door)
+    return _there_and_back(driver, ground, ground.name, records_of(driver, ground.records), door=door)
 
 
 def _codecs(driver: Driver, ground: Ground, *, codecs: tuple[str, ...]) -> list[str]:
     faults = []
-    sent = records(ground.records // len(codecs))
+    sent = records_of(driver, ground.records // len(codecs))
     for codec in codecs:
         ours, theirs = f"{ground.name}-{codec}", f"{ground.name}-{codec}-back"
         reference.create(ground, ours)

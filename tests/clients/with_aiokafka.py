@@ -16,7 +16,7 @@ from aiokafka.abc import AbstractTokenProvider
 from tests.clients.admin import administer
 from tests.clients.aiokafka_admin import AiokafkaAdmin
 from tests.clients.cells import COLUMNS, Cell, Ground
-from tests.clients.driver import CODECS, LARGE_LIMIT
+from tests.clients.driver import CODECS, HEARTBEAT_MS, LARGE_LIMIT
 from tests.clients.records import Got, Record
 from tests.clients.usual import cells
 
@@ -24,6 +24,7 @@ NAME = "aiokafka"
 _AT_ONCE = 2000
 CANNOT = {"kip848": "it speaks the classic protocol only"}
 SETTINGS = {
+    "group": f"heartbeat_interval_ms={HEARTBEAT_MS}, only so that members learn of each other soon",
     "large": f"max_request_size={LARGE_LIMIT} (producer); max.message.bytes={LARGE_LIMIT} on the topic",
     "near": "client_rack",
     "oauthbearer": "sasl_oauth_token_provider",
@@ -185,7 +186,7 @@ class _Driver:
         large: bool = False,
         rack: str = "",
     ) -> _Reader:
-        given = settings(ground, door)
+        given = settings(ground, door) | {"heartbeat_interval_ms": HEARTBEAT_MS}
         given["isolation_level"] = "read_committed" if committed_only else "read_uncommitted"
         return _Reader(ground, topic, group, given | ({"client_rack": rack} if rack else {}))
 

@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from tests.clients.admin import administer
 from tests.clients.cells import COLUMNS, Cell, Ground
 from tests.clients.confluent_kafka_admin import ConfluentAdmin
-from tests.clients.driver import CODECS, LARGE_LIMIT
+from tests.clients.driver import CODECS, HEARTBEAT_MS, LARGE_LIMIT
 from tests.clients.records import Got, Record
 from tests.clients.usual import cells
 
@@ -22,6 +22,7 @@ _NEW = confluent_kafka.libversion()[1] >= 0x020C0000
 """librdkafka 2.12 or newer: the protocol of KIP-848 is finished there."""
 CANNOT = {} if _NEW else {"kip848": "the finished protocol came with librdkafka 2.12"}
 SETTINGS = {
+    "group": f"heartbeat.interval.ms={HEARTBEAT_MS}, only so that members learn of each other soon",
     "large": f"message.max.bytes={LARGE_LIMIT} (producer); max.message.bytes={LARGE_LIMIT} on the topic",
     "kip848": "group.protocol=consumer",
     "near": "client.rack",
@@ -169,6 +170,8 @@ class _Driver:
         given["isolation.level"] = "read_committed" if committed_only else "read_uncommitted"
         if protocol != "classic":
             given["group.protocol"] = protocol
+        elif group:
+            given["heartbeat.interval.ms"] = HEARTBEAT_MS
         return _Reader(topic, group, given | ({"client.rack": rack} if rack else {}))
 
 

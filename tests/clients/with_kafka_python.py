@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from tests.clients.admin import administer
 from tests.clients.cells import COLUMNS, Cell, Ground
-from tests.clients.driver import CODECS, LARGE_LIMIT
+from tests.clients.driver import CODECS, HEARTBEAT_MS, LARGE_LIMIT
 from tests.clients.kafka_python_admin import NewAdmin, OldAdmin
 from tests.clients.records import Got, Record
 from tests.clients.usual import cells
@@ -37,6 +37,7 @@ if not _NEW:
 else:
     CANNOT["near"] = "3.0 forgets the near broker with each of its answers, and asks the leader again"
 SETTINGS = {
+    "group": f"heartbeat_interval_ms={HEARTBEAT_MS}, only so that members learn of each other soon",
     "large": f"max_request_size={LARGE_LIMIT} (producer); max.message.bytes={LARGE_LIMIT} on the topic",
     "codecs": "the packages lz4, python-snappy and zstandard",
     "oauthbearer": "sasl_oauth_token_provider",
@@ -174,7 +175,7 @@ class _Driver:
         large: bool = False,
         rack: str = "",
     ) -> _Reader:
-        given = settings(ground, door)
+        given = settings(ground, door) | {"heartbeat_interval_ms": HEARTBEAT_MS}
         if committed_only:
             given["isolation_level"] = "read_committed"
         return _Reader(topic, group, given | ({"client_rack": rack} if rack else {}))
