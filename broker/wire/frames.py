@@ -11,8 +11,12 @@ from __future__ import annotations
 from broker.errors import MalformedFrame
 from broker.wire.cursor import I32
 
-RECEIVE_BYTES = 64 * 1024
-"""What one read of the socket brings at most, outside a large frame."""
+RECEIVE_BYTES = 256 * 1024
+"""What one read of the socket brings at most, outside a large frame: many small requests, for a read costs as much as
+one of them.
+"""
+LARGE_BYTES = 64 * 1024
+"""A frame above this is large."""
 _GROWTH = 4
 _MOST_AT_ONCE_BYTES = 1024 * 1024
 """Larger frames are let grow, whatever the stream has filled before."""
@@ -35,7 +39,7 @@ class FrameReader:
         self._frame: bytearray | None = None
         """A large frame in the making; `_filled` of `_frame_bytes` have come."""
         self._frame_bytes = self._filled = 0
-        self._first_bytes = RECEIVE_BYTES
+        self._first_bytes = LARGE_BYTES
         """Of the next large frame's storage."""
 
     def limit(self, max_frame_bytes: int) -> None:
@@ -47,7 +51,7 @@ class FrameReader:
         """The size of the frame that is under way; 0 between frames."""
         if self._frame is not None:
             return self._frame_bytes
-        return RECEIVE_BYTES if self._left else 0
+        return LARGE_BYTES if self._left else 0
 
     def buffer(self) -> memoryview:
         """Where the next bytes go, at once; never empty."""
@@ -80,7 +84,7 @@ class FrameReader:
             length = self._length(start)
             begin = start + _LENGTH_BYTES
             if begin + length > end:
-                if _LENGTH_BYTES + length > RECEIVE_BYTES:
+                if _LENGTH_BYTES + length > LARGE_BYTES:
                     self._begin_large(view[begin:end], length)
                     start = end
                 break

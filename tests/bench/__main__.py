@@ -38,8 +38,12 @@ def alternate(
     directory: Path, idle_ms: float, count: int, under_test: Sequence[Arm], name: str,
     measure: Callable[[Arm, int], Figure],
 ) -> Mapping[str, list[Figure]]:  # fmt: skip
-    """`count` rounds in which every arm is measured, every other one in reverse; void rounds are left out."""
+    """`count` rounds in which every arm is measured, every other one in reverse; void rounds are left out, and so is
+    one before the first, in which a JVM compiles what it will run.
+    """
     found: dict[str, list[Figure]] = {arm.name: [] for arm in under_test}
+    for arm in under_test:
+        measure(arm, count)
     for number in range(count):
         if (now_ms := rounds.fdatasync_ms(directory)) > 2 * idle_ms:
             print(f"round {number} of {name} is void: fdatasync {now_ms:.2f} ms", file=sys.stderr)

@@ -16,6 +16,8 @@ from tests.bench.raw import Load
 
 MEBIBYTE = 1 << 20
 RESAMPLES = 2000
+SETTLE_S = 2.5
+"""Before catching up: beside producers ours holds readers back on purpose (`make bars BAR=catch_up` has that)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,7 @@ def measure(arm: Arm, load: Load, number: int) -> Figure:
     produce_s = raw.produce(arm.address, topic, load)
     cpu_s = arm.cpu_s() - before
     rss = arm.rss_bytes()
+    time.sleep(SETTLE_S)
     catch_up_s = raw.consume(arm.address, topic, load)
     tail_s = raw.tail(arm.address, tailed, load)
     return Figure(

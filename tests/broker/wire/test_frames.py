@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from broker.errors import MalformedFrame
-from broker.wire.frames import RECEIVE_BYTES, FrameReader
+from broker.wire.frames import LARGE_BYTES, RECEIVE_BYTES, FrameReader
 
 MAX = 100 * 1024 * 1024
 
@@ -43,7 +43,9 @@ def test_receives_frames_larger_than_one_read() -> None:
     assert feed(reader_of(), framed(*bodies), 50_000) == bodies
 
 
-@pytest.mark.parametrize("length", [RECEIVE_BYTES - 5, RECEIVE_BYTES - 4, RECEIVE_BYTES - 3, RECEIVE_BYTES])
+@pytest.mark.parametrize(
+    "length", [LARGE_BYTES - 5, LARGE_BYTES - 4, LARGE_BYTES - 3, RECEIVE_BYTES - 3, RECEIVE_BYTES]
+)
 def test_the_edge_between_small_and_large_frames_loses_nothing(length: int) -> None:
     bodies = [b"h" * 10, b"e" * length, b"t" * 10]
     assert feed(reader_of(), framed(*bodies), 30_000) == bodies
