@@ -298,7 +298,7 @@ class Connection(asyncio.BufferedProtocol):
         assert api is not None
         lowest = Spoken(api, 0, flexible_request_header=False, flexible_response_header=False)
         slot = Slot(len(frame), 0, lowest, None, self._clock.monotonic())
-        self._take(slot)
+        self._line.take(slot)
         slot.task = asyncio.create_task(self._say_bare(slot, bytes(frame)))
 
     async def _say_bare(self, slot: Slot, message: bytes) -> None:
