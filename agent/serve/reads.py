@@ -9,6 +9,9 @@ from fastapi.responses import JSONResponse
 
 from agent.loop.agent import Agent
 from agent.model.codec import to_json
+from agent.model.finding import Risk, Silence
+from agent.model.plan import Plan
+from agent.serve.schemas import answers
 
 
 def router(agent: Agent) -> APIRouter:
@@ -35,23 +38,27 @@ def _health(routes: APIRouter, agent: Agent) -> None:
 
 
 def _findings(routes: APIRouter, agent: Agent) -> None:
-    @routes.get("/api/findings", summary="Risks that are open; all=1 for the resolved and folded ones too")
+    @routes.get(
+        "/api/findings",
+        summary="Risks that are open; all=1 for the resolved and folded ones too",
+        responses=answers(list[Risk]),
+    )
     def findings(all: bool = False) -> list[Any]:
         return list(to_json(agent.risks(every=all)))
 
-    @routes.get("/api/findings/{id}", summary="One risk")
+    @routes.get("/api/findings/{id}", summary="One risk", responses=answers(Risk))
     def finding(id: str) -> Any:
         return to_json(agent.risk(id))
 
-    @routes.get("/api/silences", summary="Why each quiet rule is quiet")
+    @routes.get("/api/silences", summary="Why each quiet rule is quiet", responses=answers(list[Silence]))
     def silences() -> list[Any]:
         return list(to_json(agent.silences()))
 
-    @routes.get("/api/plans", summary="Plans, the newest first")
+    @routes.get("/api/plans", summary="Plans, the newest first", responses=answers(list[Plan]))
     def plans() -> list[Any]:
         return list(to_json(agent.plans()))
 
-    @routes.get("/api/plans/{id}", summary="One plan with its diff and steps")
+    @routes.get("/api/plans/{id}", summary="One plan with its diff and steps", responses=answers(Plan))
     def plan(id: str) -> Any:
         return to_json(agent.plan(id))
 

@@ -11,6 +11,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from agent.loop.agent import Agent
 from agent.loop.announcements import Announcement
 from agent.model.codec import to_json
+from agent.model.plan import Plan
+from agent.serve.schemas import answers
 
 
 class _Body(BaseModel):
@@ -58,16 +60,24 @@ def router(agent: Agent) -> APIRouter:
         return agent.propose(body.risk or None)
 
     @routes.post(
-        "/api/plans/{id}/approve", summary="Approve: it runs in the background and is verified", status_code=202
+        "/api/plans/{id}/approve",
+        summary="Approve: it runs in the background and is verified",
+        status_code=202,
+        responses=answers(Plan, 202),
     )
     def approve(id: str, body: Decision) -> Any:
         return to_json(agent.approve(id, by=body.by, note=body.note))
 
-    @routes.post("/api/plans/{id}/reject", summary="Reject: it will not run")
+    @routes.post("/api/plans/{id}/reject", summary="Reject: it will not run", responses=answers(Plan))
     def reject(id: str, body: Decision) -> Any:
         return to_json(agent.reject(id, by=body.by, note=body.note))
 
-    @routes.post("/api/plans/{id}/rollback", summary="Take it back, to the exact state from before", status_code=202)
+    @routes.post(
+        "/api/plans/{id}/rollback",
+        summary="Take it back, to the exact state from before",
+        status_code=202,
+        responses=answers(Plan, 202),
+    )
     def rollback(id: str, body: Decision) -> Any:
         return to_json(agent.rollback(id, by=body.by, note=body.note))
 

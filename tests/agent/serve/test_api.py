@@ -22,6 +22,23 @@ async def _state_of(http, plan, wanted, rig, patience_s=60.0):
     return found
 
 
+async def _fit_their_schemas(http):
+    """Answers have exactly the fields that /openapi.json says."""
+    told = (await http.get("/openapi.json")).json()
+    shapes = told["components"]["schemas"]
+
+    def answer(path, method="get", number="200"):
+        return told["paths"][path][method]["responses"][number]["content"]["application/json"]["schema"]
+
+    for name, reference in (("findings", "Risk"), ("plans", "Plan"), ("silences", "Silence")):
+        assert answer(f"/api/{name}")["items"] == {"$ref": f"#/components/schemas/{reference}"}
+        (first, *_) = (await http.get(f"/api/{name}")).json()
+        assert set(first) == set(shapes[reference]["properties"]) == set(shapes[reference]["required"])
+    assert answer("/api/plans/{id}/approve", "post", "202")["$ref"] == "#/components/schemas/Plan"
+    assert shapes["Plan"]["properties"]["steps"]["items"] == {"$ref": "#/components/schemas/Step"}
+    assert "verified" in shapes["Plan"]["properties"]["state"]["enum"]
+
+
 async def test_a_hot_broker_goes_the_whole_way_and_back(rig, http):
     before = dict(rig.cluster.replicas)
     await rig.rounds(6)
@@ -30,6 +47,7 @@ async def test_a_hot_broker_goes_the_whole_way_and_back(rig, http):
     (plan,) = (await http.get("/api/plans")).json()
     assert plan["state"] == "proposed"
     assert plan["before"]["busiest_over_mean"] > 1.25 > plan["after"]["busiest_over_mean"]
+    await _fit_their_schemas(http)
 
     assert (await http.post(f"/api/plans/{plan['id']}/approve", json={})).status_code == 401
     assert rig.cluster.effects == []
