@@ -45,6 +45,11 @@ ADVICE = {
         text="In the producer's configuration:\ncompression.type=zstd\nlinger.ms=20\nbatch.size=131072\n"
         "Try it on a sample first: encrypted or media payload does not shrink.",
     ),
+    "CLI-08": Advice(
+        reason="how long {name} works on what one poll brings is its own code and configuration",
+        text="In the consumer's configuration:\nmax.poll.records=100\n"
+        "or make the work on a record shorter. A longer max.poll.interval.ms also notices a dead member later.",
+    ),
     "NET-01": Advice(
         reason="where {name} runs is set in its own deployment, not in the cluster",
         text="In the consumer's configuration, with the zone it runs in:\nclient.rack=<zone>\n{in_id}"

@@ -12,7 +12,8 @@ from agent.collect.scrape import Target
 from agent.collect.views import StoreSource
 from agent.model.clock import HandClock
 from agent.store.samples import SampleStore
-from rules.engine import NoData, Workspace
+from rules import catalogue
+from rules.engine import NoData, Workspace, candidate_rows
 from tests.agent.collect.hand import HandAdmin, MetricsServer
 
 
@@ -79,6 +80,20 @@ def test_what_is_pushed_stays_current_between_pushes_and_what_is_scraped_does_no
     bench.clock.wind(SILENT_S)
     bench.round()
     assert bench.rows() == {}
+
+
+@pytest.mark.parametrize("way", ["the broker", "OTLP"])
+def test_a_rule_on_what_clients_say_judges_whichever_way_it_came(bench, way):
+    if way == "OTLP":
+        bench.push("kafka_consumer_time_between_poll_max", 270_000.0, client_id="biller")
+    else:
+        bench.servers[0].say(said("biller", "consumer.time.between.poll.max", 270_000))
+    bench.round()
+    rule = catalogue.load().get("CLI-08")
+    with Workspace(bench.source, bench.clock.now() + timedelta(milliseconds=1)) as workspace:
+        connection = workspace.materialise("client_telemetry", rule.window_s)
+        (row,) = candidate_rows(connection, rule, rule.bind(), 30.0)
+    assert (row["resource"], row["fired"], row["observed"]) == ("c/client/biller", True, 270.0)
 
 
 def test_without_any_it_is_said_how_they_could_come(bench):
