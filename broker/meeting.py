@@ -11,11 +11,14 @@ from broker.clock import Clock
 from broker.log import Logs
 from broker.log.near import Near
 from broker.log.near_serving import TailServer
+from broker.log.writers import Writers
 from broker.metadata import Metadata
 from broker.peers import frames
 from broker.peers.client import Peers
 from broker.peers.server import PeerServer, looking
 from broker.peers.tails import MAX_FRAME_BYTES, TAIL
+from broker.peers.writers import MAX_FRAME_BYTES as WRITERS_BYTES
+from broker.peers.writers import WRITERS
 from broker.security.peer_tls import PeerTls
 from broker.transactions.delivery import Marking
 
@@ -27,6 +30,7 @@ class Neighbours:
     hints: Peers
     markers: Peers
     near: Near
+    writers: Writers
     server: PeerServer
     tls: PeerTls | None
 
@@ -38,7 +42,7 @@ class Neighbours:
     async def stop(self) -> None:
         await self.server.stop()
         await self.near.stop()
-        await asyncio.gather(self.hints.close(), self.markers.close())
+        await asyncio.gather(self.hints.close(), self.markers.close(), self.writers.close())
 
 
 def meet(
@@ -59,11 +63,14 @@ def meet(
 
     handlers = {(frames.LOOK, 0): looking(lambda version, uids: logs().look(version, uids))}
     handlers[frames.WRITE_MARKERS, 0] = lambda cursor: Marking(logs(), clock).serve(cursor)
+    writers = Writers(metadata=metadata, held=lambda uid: logs().held(uid), peers=lines(WRITERS_BYTES))
+    handlers[WRITERS, 0] = writers.serve
     handlers[TAIL, 0] = TailServer(lambda uid: logs().find(uid), sent_near).serve
     return Neighbours(
         hints=lines(),
         markers=lines(),
         near=Near(metadata=metadata, clock=clock, broker_id=broker_id, peers=lines(MAX_FRAME_BYTES)),
+        writers=writers,
         server=PeerServer(secret, handlers, os.urandom, tls=tls.answerer if tls is not None else None),
         tls=tls,
     )

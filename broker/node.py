@@ -308,6 +308,7 @@ class Node:
             fetch_sessions=self._fetch_sessions,
             telemetry=self._clients,
             near=self._neighbours.near,
+            writers=self._neighbours.writers,
             connection=connection,
             access=self._guards.authorizer.access(connection),
             quotas=self._guards.quotas,

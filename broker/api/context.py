@@ -122,6 +122,8 @@ class Context:
     """What clients read, between their requests."""
     near: Any
     """broker.log.near.Near: tails that other brokers lead."""
+    writers: Any
+    """broker.log.writers.Writers: who writes to partitions that other brokers lead."""
     telemetry: ClientTelemetry
     """What clients report of themselves."""
     quotas: Quotas

@@ -83,6 +83,7 @@ def _configs(run: Bench) -> list[str]:
         ("users", "bob", "producer_byte_rate=1048576"),
         ("clients", "app", "consumer_byte_rate=1048576"),
         ("ips", "127.0.0.9", "connection_creation_rate=10"),
+        ("groups", "console", "consumer.session.timeout.ms=50000"),
         ("users", "bob", "SCRAM-SHA-512=[iterations=4096,password=bob-secret]"),
     ):
         entity = ("--entity-type", kind, "--entity-name", name)
@@ -91,6 +92,15 @@ def _configs(run: Bench) -> list[str]:
         said = run(_CONFIGS, "--describe", *entity)
         faults += wanted(said, key) + (["the password is shown"] if "bob-secret" in said else [])
         run(_CONFIGS, "--alter", *entity, "--delete-config", key)
+    return faults
+
+
+def _client_metrics(run: Bench) -> list[str]:
+    run("ClientMetricsCommand", "--alter", "--name", "some", "--metrics", "org.apache.kafka.producer.",
+        "--interval", "10000", "--match", "client_id=app.*")  # fmt: skip
+    faults = wanted(run("ClientMetricsCommand", "--list"), "some")
+    faults += wanted(run("ClientMetricsCommand", "--describe", "--name", "some"), "interval.ms=10000")
+    run("ClientMetricsCommand", "--delete", "--name", "some")
     return faults
 
 
@@ -137,8 +147,10 @@ def _transactions(run: Bench) -> list[str]:
     faults += wanted(said, "TransactionalId", "perf")
     said = run("TransactionsCommand", "describe-producers", "--topic", run.topic, "--partition", "0")
     faults += wanted(said, "ProducerId ProducerEpoch")
-    said = run("TransactionsCommand", "find-hanging", "--topic", run.topic)
-    return faults + (["one is said to hang"] if run.topic in said else [])
+    for where in (("--topic", run.topic), ("--broker-id", "1")):
+        said = run("TransactionsCommand", "find-hanging", *where)
+        faults += ["one is said to hang"] if run.topic in said else []
+    return faults
 
 
 def _log_dirs(run: Bench) -> list[str]:
@@ -184,9 +196,10 @@ TRIED = [
     ),
     Tool(
         name="kafka-configs.sh",
-        what="alter and describe: topics, brokers, SCRAM credentials, quotas of users, clients and addresses",
+        what="alter and describe: topics, brokers, groups, SCRAM credentials, quotas of users, clients and addresses",
         run=_configs,
     ),
+    Tool(name="kafka-client-metrics.sh", what="alter, list, describe, delete", run=_client_metrics),
     Tool(name="kafka-acls.sh", what="add, list, remove", run=_acls),
     Tool(
         name="kafka-reassign-partitions.sh",
@@ -197,7 +210,7 @@ TRIED = [
     Tool(name="kafka-delete-records.sh", what="up to an offset", run=_delete_records),
     Tool(
         name="kafka-transactions.sh",
-        what="list, describe, describe-producers, find-hanging by topic",
+        what="list, describe, describe-producers, find-hanging by topic and by broker",
         run=_transactions,
     ),
     Tool(name="kafka-log-dirs.sh", what="describe", run=_log_dirs),
@@ -210,10 +223,6 @@ TRIED = [
     Tool(name="kafka-topics.sh --delete", what="delete", run=_delete),
 ]
 CANNOT = {
-    "kafka-transactions.sh find-hanging --broker-id": "it asks a broker for the producers of partitions it does not"
-    " lead, which only their leaders know here; `--topic` asks the leaders",
-    "kafka-client-metrics.sh": "what clients report is chosen by `telemetry.push.interval.ms`, not by resources"
-    " (ListConfigResources is not served)",
     "kafka-delegation-tokens.sh": "there are no delegation tokens; OAUTHBEARER has tokens with an end",
     "kafka-share-groups.sh, -streams-groups.sh": "neither kind of group is served",
     "kafka-dump-log.sh, kafka-storage.sh": "they read a broker's own files, which are of another form",

@@ -161,3 +161,16 @@ async def test_only_transactions_that_end_behind_the_reader_are_named() -> None:
         tail.drop_oldest()
     assert (tail.holds(2), tail.holds(3), tail.holds(6), tail.holds(7)) == (False, True, True, False)
     assert tail.read(6, 100, min_one=True).data == []
+
+
+async def test_a_replica_tells_who_writes_as_its_leader_does(zones: Zones) -> None:
+    assert int((await produce(zones.leader, "t", batch(b"second", producer=7, sequence=0))).error_code) == 0
+    by_leader, by_replica = [await describe_producers(wire) for wire in (zones.leader, zones.wire)]
+    assert by_replica == by_leader and [one.producer_id for one in by_replica.active_producers] == [7]
+    await zones.far.node._neighbours.server.stop()
+    assert int((await describe_producers(zones.wire)).error_code) == NotLeaderOrFollower.code
+
+
+async def describe_producers(wire: Wire) -> Any:
+    found = await wire.ask(61, 0, topics=[{"name": "t", "partition_indexes": [0]}])
+    return found.topics[0].partitions[0]
