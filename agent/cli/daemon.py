@@ -49,6 +49,7 @@ def watch(config: str, flags: dict[str, Any], *, exit_with_parent: bool) -> int:
             try:
                 return asyncio.run(run(agent, settings, listener, token, clock, exit_with_parent=exit_with_parent))
             finally:
+                exporting.unfollow()
                 agent.close()
                 exporting.close()
     except Refused as refused:

@@ -114,18 +114,20 @@ class Exporting:
             if ends:
                 return
 
-    def close(self) -> None:
-        """Sends the rest, for `CLOSE_S` at most."""
-        ending = threading.Thread(target=self._end, name="otlp-end", daemon=True)
-        ending.start()
-        ending.join(CLOSE_S)
-
-    def _end(self) -> None:
+    def unfollow(self) -> None:
+        """Sends the metrics once more, while what they are read from is still open."""
         self._stop.set()
-        if self._provider is not None:
-            self._provider.shutdown()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(CLOSE_S / 2)
+
+    def close(self) -> None:
+        """Sends the spans that wait, and then no more; it and `unfollow` take `CLOSE_S` at most."""
+        if not self._stop.is_set():
+            self.unfollow()
+        if self._provider is not None:
+            ending = threading.Thread(target=self._provider.shutdown, name="otlp-end", daemon=True)
+            ending.start()
+            ending.join(CLOSE_S / 2)
 
     def _now_ns(self) -> int:
         return int(self._clock.now().timestamp() * 1e9)
