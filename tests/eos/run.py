@@ -1,4 +1,4 @@
-"""Exactly once under kill -9: `make eos` (MINUTES=, SEED=).
+"""Exactly once under kill -9: `make eos` (MINUTES=, SEED=, CELL=).
 
 Three brokers, three workers that consume, transform and produce in transactions, one source, one read_committed reader
 from the first moment and another one at the end. Brokers and workers are killed at random and started again. Clean
@@ -23,9 +23,12 @@ from pathlib import Path
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.chaos.cells import CELLS
+from tests.eos.ground import standing
 from tests.eos.reading import PARTITIONS, Reader
 from tests.faults.brokers import Brokers, DidNotStart
 
+DISK = "sqlite-file-disk"
 WORKERS = 3
 SETTLE_S = 120.0
 """For the workers to catch up when all is quiet: a session, a transaction's timeout, and room for a busy machine."""
@@ -41,6 +44,8 @@ class Plan:
     broker_kills: int | None = None
     """As many and no more; None: as long as there is time."""
     worker_kills: int | None = None
+    cell: str = DISK
+    """What the cluster stands on: one of the names in tests/chaos/cells.py."""
 
 
 @dataclass(kw_only=True)
@@ -140,8 +145,16 @@ def havoc(brokers: Brokers, workers: Workers, plan: Plan, tally: Tally) -> None:
 
 def run(plan: Plan, directory: Path) -> bool:
     """Whether it was clean; the last line that is printed says so."""
-    print(f"seed {plan.seed}, {plan.seconds:g} s, {plan.records_per_s} records a second, in {directory}", flush=True)
-    brokers = Brokers(directory)
+    print(
+        f"{plan.cell}: seed {plan.seed}, {plan.seconds:g} s, {plan.records_per_s} records a second, in {directory}",
+        flush=True,
+    )
+    with standing(CELLS[plan.cell], directory) as brokers:
+        return run_on(brokers, plan, directory)
+
+
+def run_on(brokers: Brokers, plan: Plan, directory: Path) -> bool:
+    """The same, on brokers that are still to be started."""
     workers = Workers(brokers.bootstrap, directory, plan.seed)
     tally = Tally()
     try:
@@ -166,7 +179,6 @@ def run(plan: Plan, directory: Path) -> bool:
         return verdict(source, reader, again, everything, tally)
     finally:
         workers.stop()
-        brokers.stop()
 
 
 def verdict(source: Source, reader: Reader, again: Reader, everything: Reader, tally: Tally) -> bool:
@@ -194,6 +206,7 @@ def verdict(source: Source, reader: Reader, again: Reader, everything: Reader, t
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--cell", choices=tuple(CELLS), default=DISK, help="what the cluster stands on")
     parser.add_argument("--rate", type=int, default=150, help="records a second")
     parser.add_argument("--seed", type=int, default=None, help="repeats a run; random when left out")
     parser.add_argument("--keep", action="store_true", help="leave the directory for a look")
@@ -202,7 +215,8 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="streampilot-eos-"))
     clean = False
     try:
-        clean = run(Plan(seed=seed, seconds=given.minutes * 60, records_per_s=given.rate), directory)
+        plan = Plan(seed=seed, seconds=given.minutes * 60, records_per_s=given.rate, cell=given.cell)
+        clean = run(plan, directory)
     except DidNotStart as error:
         print(f"NOT CLEAN: {error}")
     finally:

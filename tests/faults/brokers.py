@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 READY_S = 90.0
@@ -30,12 +31,19 @@ class DidNotStart(Exception):
 
 
 class Brokers:
-    """`count` brokers on one directory; narration goes to DIR/broker-ID.err."""
+    """`count` brokers on one directory; narration goes to DIR/broker-ID.err. `environment` is theirs, None for ours."""
 
-    def __init__(self, directory: Path, count: int = 3, *, flags: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        count: int = 3,
+        *,
+        flags: tuple[str, ...] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory = directory
         self.ports = dict(enumerate(free_ports(count)))
-        self._flags = flags
+        self._flags, self._environment = flags, environment
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
@@ -71,7 +79,7 @@ class Brokers:
                 stdout=subprocess.PIPE,
                 stderr=narration,
                 cwd=source,
-                env={**os.environ, "PYTHONPATH": str(source)} if source is not None else None,
+                env={**os.environ, "PYTHONPATH": str(source)} if source is not None else self._environment,
             )
 
     def _await_ready(self, broker: int) -> None:
