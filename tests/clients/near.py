@@ -12,7 +12,7 @@ from tests.clients.records import Got, differences
 from tests.clients.scrape import bytes_read_from
 
 _POLL_S = 0.2
-_PIECE = 50
+_PIECES = 10
 
 
 def near(driver: Driver, ground: Ground) -> list[str]:
@@ -21,14 +21,15 @@ def near(driver: Driver, ground: Ground) -> list[str]:
     leader = reference.leaders(ground, ground.name)[0]
     own = (leader + 1) % len(ground.http)
     sent = records_of(driver, ground.records)
+    piece = max(len(sent) // _PIECES, 1)
     got: list[Got] = []
     written = 0
     deadline = time.monotonic() + ground.timeout_s
     with closing(driver.reader(ground, ground.name, rack=f"zone-{own}")) as reader:
         while len(got) < len(sent) and time.monotonic() < deadline:
             if written < len(sent) and len(got) == written:
-                reference.write(ground, ground.name, sent[written : written + _PIECE])
-                written += len(sent[written : written + _PIECE])
+                reference.write(ground, ground.name, sent[written : written + piece])
+                written += len(sent[written : written + piece])
             got += reader.poll(_POLL_S)
     served = {broker: bytes_read_from(ground, broker) for broker in range(len(ground.http))}
     faults = differences(sent, [*got]) if got else ["nothing was read"]

@@ -44,6 +44,10 @@ SETTINGS = {
 }
 if not _NEW:
     SETTINGS["admin"] = "it cannot delete records"
+    SETTINGS["large"] += (
+        "; max_in_flight_requests_per_connection=1, for it forgets a request that is queued behind one that the socket"
+        " took a part of"
+    )
 
 
 class _Token:
@@ -156,7 +160,9 @@ class _Driver:
         given = settings(ground, door) | {"compression_type": None if codec == "none" else codec}
         if _NEW:
             given["enable_idempotence"] = idempotent
-        return _Writer(ground, given | ({"max_request_size": LARGE_LIMIT} if large else {}))
+        if large:
+            given |= {"max_request_size": LARGE_LIMIT} | ({} if _NEW else {"max_in_flight_requests_per_connection": 1})
+        return _Writer(ground, given)
 
     def transactional(self, ground: Ground, transactional_id: str) -> _Writer:
         writer = _Writer(ground, settings(ground) | {"transactional_id": transactional_id})
