@@ -118,10 +118,6 @@ class Logs:
             raise not_leader(partition)
         return log
 
-    def held(self, uid: int) -> Log | None:
-        """The open log of that partition."""
-        return self._open.get(uid)
-
     def find(self, uid: int) -> Log | None:
         """The open log of a partition, by its identity."""
         return self._open.get(uid)

@@ -52,7 +52,7 @@ class Marking:
         return [one if isinstance(one, int) else _code(one) for one in started]
 
     def _mark(self, marker: Marker, uid: int) -> asyncio.Future[None] | int:
-        log = self._logs.held(uid)
+        log = self._logs.find(uid)
         if log is None:
             return NotLeaderOrFollower.code
         try:
