@@ -51,11 +51,18 @@ async def _is_open(wire: Wire, topic: str) -> bool:
 
 
 async def produce(
-    wire: Wire, topic: str, records: bytes | None, *, version: int = 9, acks: int = -1, index: int = 0
+    wire: Wire,
+    topic: str,
+    records: bytes | None,
+    *,
+    version: int = 9,
+    acks: int = -1,
+    index: int = 0,
+    timeout: timedelta = LONG,
 ) -> Any:
     """Produce of one partition; its part of the answer."""
     data = [{"name": topic, "partition_data": [{"index": index, "records": records}]}]
-    found = await wire.ask(0, version, transactional_id=None, acks=acks, timeout=LONG, topic_data=data)
+    found = await wire.ask(0, version, transactional_id=None, acks=acks, timeout=timeout, topic_data=data)
     return found.responses[0].partition_responses[0]
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
+import threading
+from datetime import timedelta
 from uuid import UUID
+
+import pytest
 
 from tests.broker.api.asking import LONG, batch, create, fetch, fetch_values, produce
 from tests.broker.api.conftest import Broker, Wire
@@ -17,6 +22,25 @@ async def test_what_was_acknowledged_is_read_back_with_its_offset(wire: Wire) ->
     found = await fetch(wire, "t", offset=1)
     assert (found.high_watermark, int(found.error_code)) == (3, 0)
     assert struct.unpack_from(">q", found.records)[0] == 1
+
+
+async def test_a_producer_is_told_in_time_that_its_records_are_not_durable_and_the_next_one_that_they_are(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(wire, "t")
+    going, sync = threading.Event(), os.fdatasync
+
+    def stuck(fd: int) -> None:
+        going.wait(30)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", stuck)
+    try:
+        late = await produce(wire, "t", batch(b"late"), timeout=timedelta(milliseconds=200))
+        assert (int(late.error_code), late.base_offset) == (7, -1)
+    finally:
+        going.set()
+    assert (await produce(wire, "t", batch(b"next"))).base_offset == 1, "what was late is there all the same"
 
 
 async def test_every_version_of_produce_and_fetch_is_served(wire: Wire) -> None:
