@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from broker.wal.base import Entry, Recovered, WalError
+from broker.wal.durable import Bytes, write_durably
 from broker.wal.layout import (
     ALIGN,
     BLOCK_BYTES,
@@ -167,19 +168,19 @@ class Ring:
         offset = self._offset(self.position)
         self.zeroing.writer_at(offset, offset + size)
         if offset + size <= RING_AT + self.capacity and len(pieces) <= IOV_MAX:
-            self._pwrite(os.pwritev(self._fd, pieces, offset), size)
+            self._put(pieces, offset)
         else:
-            whole = b"".join(pieces)
+            whole = memoryview(b"".join(pieces))
             first = min(size, RING_AT + self.capacity - offset)
-            self._pwrite(os.pwrite(self._fd, memoryview(whole)[:first], offset), first)
+            self._put([whole[:first]], offset)
             if first < size:
-                self._pwrite(os.pwrite(self._fd, memoryview(whole)[first:], RING_AT), size - first)
-        os.fdatasync(self._fd)
+                self._put([whole[first:]], RING_AT)
         self.position += size
         self._sequence += 1
         return self.position
 
-    def _pwrite(self, written: int, wanted: int) -> None:
+    def _put(self, pieces: Sequence[Bytes], offset: int) -> None:
+        written, wanted = write_durably(self._fd, pieces, offset), sum(map(len, pieces))
         if written != wanted:
             raise OSError(f"{written} of {wanted} bytes were written")
 
@@ -191,8 +192,7 @@ class Ring:
 
     def _write_head(self, head: Head) -> None:
         head = replace(head, generation=self._head.generation + 1)
-        self._pwrite(os.pwrite(self._fd, pack_head(head), ALIGN * (head.generation % 2)), ALIGN)
-        os.fdatasync(self._fd)
+        self._put([pack_head(head)], ALIGN * (head.generation % 2))
         self._head = head
 
     def _offset(self, position: int) -> int:

@@ -12,10 +12,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from broker.wal import ring
+
 
 def forget_ring_sync() -> None:
-    """fdatasync does nothing: the ring is the only one who rests on it."""
-    os.fdatasync = lambda fd: None  # type: ignore[assignment]
+    """What the ring writes is not synced."""
+    ring.write_durably = os.pwritev  # type: ignore[assignment]
 
 
 def forget_directory_sync() -> None:

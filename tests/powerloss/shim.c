@@ -206,10 +206,13 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
         REAL(ssize_t, #name, int, const struct iovec *, int, off_t); \
         return wrote(fd, parts, count, at, real(fd, parts, count, at)); \
     }
+/* A write that syncs is heard as a write and a sync: a cut may come between them. */
 #define PWRITEV2(name) \
     ssize_t name(int fd, const struct iovec *parts, int count, off_t at, int flags) { \
         REAL(ssize_t, #name, int, const struct iovec *, int, off_t, int); \
-        return wrote(fd, parts, count, at, real(fd, parts, count, at, flags)); \
+        int syncs_too = flags & (RWF_DSYNC | RWF_SYNC); \
+        ssize_t result = wrote(fd, parts, count, at, real(fd, parts, count, at, flags & ~syncs_too)); \
+        return syncs_too && result >= 0 && fdatasync(fd) ? -1 : result; \
     }
 PWRITE(pwrite)
 PWRITE(pwrite64)

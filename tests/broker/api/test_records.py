@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
 import threading
 from datetime import timedelta
@@ -11,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from broker.wal import ring
 from tests.broker.api.asking import LONG, batch, create, fetch, fetch_values, produce
 from tests.broker.api.conftest import Broker, Wire
 
@@ -28,13 +28,8 @@ async def test_a_producer_is_told_in_time_that_its_records_are_not_durable_and_t
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create(wire, "t")
-    going, sync = threading.Event(), os.fdatasync
-
-    def stuck(fd: int) -> None:
-        going.wait(30)
-        sync(fd)
-
-    monkeypatch.setattr(os, "fdatasync", stuck)
+    going, put = threading.Event(), ring.write_durably
+    monkeypatch.setattr(ring, "write_durably", lambda *what: (going.wait(30), put(*what))[1])
     try:
         late = await produce(wire, "t", batch(b"late"), timeout=timedelta(milliseconds=200))
         assert (int(late.error_code), late.base_offset) == (7, -1)

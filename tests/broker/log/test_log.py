@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import threading
 from typing import Any
 
@@ -16,6 +15,7 @@ from broker.errors import (
     OutOfOrderSequenceNumber,
 )
 from broker.records.batch import batches
+from broker.wal import ring
 
 
 async def one_log(cluster: Any) -> Any:
@@ -38,8 +38,8 @@ async def read_offsets(log: Any, start: int = 0) -> list[int]:
 
 async def test_is_answered_and_visible_only_after_the_sync(cluster: Any, make_batch: Any, monkeypatch: Any) -> None:
     log = await one_log(cluster)
-    held, sync = threading.Event(), os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda fd: (held.wait(5), sync(fd))[1])
+    held, put = threading.Event(), ring.write_durably
+    monkeypatch.setattr(ring, "write_durably", lambda *what: (held.wait(5), put(*what))[1])
     answer = log.append(make_batch(3), acks=-1)
     await asyncio.sleep(0.05)
     assert not answer.done()
@@ -76,8 +76,8 @@ async def test_a_retry_gets_the_old_offset_even_before_it_is_durable(
     cluster: Any, make_batch: Any, monkeypatch: Any
 ) -> None:
     log = await one_log(cluster)
-    held, sync = threading.Event(), os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda fd: (held.wait(5), sync(fd))[1])
+    held, put = threading.Event(), ring.write_durably
+    monkeypatch.setattr(ring, "write_durably", lambda *what: (held.wait(5), put(*what))[1])
     first = log.append(make_batch(2, producer=9, sequence=0), acks=-1)
     again = log.append(make_batch(2, producer=9, sequence=0), acks=-1)
     await asyncio.sleep(0.02)

@@ -3,7 +3,6 @@
 """
 
 import asyncio
-import os
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from broker.metadata import NOBODY, Registration, commits, members
 from broker.metadata.rows import Extent
 from broker.telemetry.cluster import placement, write_cluster
 from broker.telemetry.exposition import Page
+from broker.wal import ring
 from broker.wal.holder import HeldByAnother
 
 
@@ -273,10 +273,10 @@ async def test_a_wal_error_ends_the_broker_and_acknowledges_nothing_more(
     log = await cluster.log(0)
     await log.append(make_batch(), acks=-1)
 
-    def broken(fd: int) -> None:
+    def broken(*what: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fdatasync", broken)
+    monkeypatch.setattr(ring, "write_durably", broken)
     with pytest.raises(NotLeaderOrFollower):
         await log.append(make_batch(), acks=-1)
     assert "No space left" in str(await asyncio.wait_for(logs.failed, 2))

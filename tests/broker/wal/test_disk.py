@@ -8,9 +8,11 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from broker.wal import ring
 from broker.wal.base import Entry, WalFull
 from broker.wal.disk import LOCK_FILE, DiskWal
 from broker.wal.holder import HeldByAnother, is_free, kill_if_stopped
@@ -39,8 +41,8 @@ async def until(condition: Callable[[], object], seconds: float = 2.0) -> None:
 
 
 async def test_says_durable_in_order_and_only_after_the_sync(wal: DiskWal, monkeypatch: pytest.MonkeyPatch) -> None:
-    held, sync = threading.Event(), os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda fd: (held.wait(5), sync(fd))[1])
+    held, put = threading.Event(), ring.write_durably
+    monkeypatch.setattr(ring, "write_durably", lambda *what: (held.wait(5), put(*what))[1])
     done: list[int] = []
     for number in range(3):
         wal.append(entry(number), lambda n=number: done.append(n))
@@ -51,23 +53,23 @@ async def test_says_durable_in_order_and_only_after_the_sync(wal: DiskWal, monke
 
 
 async def test_one_sync_serves_everything_that_queued_meanwhile(wal: DiskWal, monkeypatch: pytest.MonkeyPatch) -> None:
-    held, sync, syncs = threading.Event(), os.fdatasync, []
-    monkeypatch.setattr(os, "fdatasync", lambda fd: (syncs.append(fd), held.wait(5), sync(fd))[2])
+    held, put, puts = threading.Event(), ring.write_durably, []
+    monkeypatch.setattr(ring, "write_durably", lambda *what: (puts.append(what), held.wait(5), put(*what))[2])
     done: list[int] = []
     wal.append(entry(0), lambda: done.append(0))
-    await until(lambda: syncs)
+    await until(lambda: puts)
     for number in range(1, 50):
         wal.append(entry(number), lambda n=number: done.append(n))
     held.set()
     await until(lambda: len(done) == 50)
-    assert len(syncs) == 2
+    assert len(puts) == 2
 
 
 async def test_a_failed_sync_is_final(wal: DiskWal, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(fd: int) -> None:
+    def broken(*what: Any) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(os, "fdatasync", broken)
+    monkeypatch.setattr(ring, "write_durably", broken)
     done: list[int] = []
     wal.append(entry(0), lambda: done.append(0))
     error = await asyncio.wait_for(asyncio.shield(wal.failed), 2)
