@@ -63,7 +63,7 @@ def meet(
 
     handlers = {(frames.LOOK, 0): looking(lambda version, uids: logs().look(version, uids))}
     handlers[frames.WRITE_MARKERS, 0] = lambda cursor: Marking(logs(), clock).serve(cursor)
-    writers = Writers(metadata=metadata, held=lambda uid: logs().held(uid), peers=lines(WRITERS_BYTES))
+    writers = Writers(metadata=metadata, held=lambda uid: logs().find(uid), peers=lines(WRITERS_BYTES))
     handlers[WRITERS, 0] = writers.serve
     handlers[TAIL, 0] = TailServer(lambda uid: logs().find(uid), sent_near).serve
     return Neighbours(
