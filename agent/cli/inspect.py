@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 import tempfile
+from collections import Counter
 from typing import Any
 
 from agent.cli.complaint import COULD_NOT, FINDINGS, Complaint
@@ -48,7 +49,10 @@ def inspect(config: str, flags: dict[str, Any], span_s: float, *, as_json: bool)
 
 
 async def _look(agent: Agent, every_s: float, span_s: float) -> dict[str, Any]:
-    """Rounds for `span_s` seconds, fewer where they are slow, then everything known."""
+    """Rounds for `span_s` seconds, fewer where they are slow, then everything known.
+
+    A target that answered once has no rates yet: it is waited for, at most as long again.
+    """
     never = asyncio.Event()
     clock = SystemClock()
     began = clock.monotonic()
@@ -58,20 +62,28 @@ async def _look(agent: Agent, every_s: float, span_s: float) -> dict[str, Any]:
             f"a look of {span_s:g} s: the rules' durations are divided by {scale:g} (--seconds {FULL_LOOK_S:g}: by 1)\n"
         )
     due, n = began, 0
-    while n < LEAST_ROUNDS or due - began <= span_s:
+    answered: Counter[str] = Counter()
+
+    def going_on() -> bool:
+        waiting = 1 in answered.values() and due - began <= 2 * span_s
+        return n < LEAST_ROUNDS or due - began <= span_s or waiting
+
+    while going_on():
         n += 1
         spent = clock.monotonic() - began
         sys.stderr.write(f"looking: round {n}, {spent:.0f} of {span_s:g} s, {len(agent.risks())} finding(s)\n")
         await agent.round()
+        answered.update(row["target"] for row in agent.sources() if row["up"])
         due = max(due + every_s, clock.monotonic())
-        if n < LEAST_ROUNDS or due - began <= span_s:
+        if going_on():
             await wait_for(never, due - clock.monotonic())
     return await asyncio.to_thread(_report, agent)
 
 
 def _report(agent: Agent) -> dict[str, Any]:
+    """As of the last round: on a busy machine its numbers would be too old for views of a moment later."""
     down = {row["target"]: row["reason"] for row in agent.sources() if row["up"] is False or row["reason"]}
-    brokers = agent.view("broker", 60.0)
+    brokers = agent.view("broker", 60.0, agent.looked_at)
     return {
         "cluster": agent.status()["cluster"],
         "looked": bool(brokers),
@@ -91,7 +103,7 @@ def _report(agent: Agent) -> dict[str, Any]:
 def _topics(agent: Agent) -> list[dict[str, Any]]:
     """Largest first."""
     found: dict[str, dict[str, Any]] = {}
-    for row in agent.view("partition", 60.0):
+    for row in agent.view("partition", 60.0, agent.looked_at):
         topic = found.setdefault(
             row["topic"],
             {
@@ -108,7 +120,7 @@ def _topics(agent: Agent) -> list[dict[str, Any]]:
             topic["size_bytes"] = (topic["size_bytes"] or 0.0) + row["size_bytes"]
         if row["log_end"] is not None:
             topic["records"] = (topic["records"] or 0) + row["log_end"] - (row["log_start"] or 0)
-    for row in agent.view("partition_load", 60.0):
+    for row in agent.view("partition_load", 60.0, agent.looked_at):
         for name in ("bytes_in_per_s", "bytes_out_per_s"):
             if row["topic"] in found and row[name] is not None:
                 known = found[row["topic"]]
@@ -120,10 +132,10 @@ def _topics(agent: Agent) -> list[dict[str, Any]]:
 def _groups(agent: Agent) -> list[dict[str, Any]]:
     """Most behind first."""
     found: dict[str, dict[str, Any]] = {}
-    for row in agent.view("group_state", 60.0):
+    for row in agent.view("group_state", 60.0, agent.looked_at):
         known = {"group": row["group_id"], "state": row["state"], "members": row["members"]}
         found[row["group_id"]] = {**known, "lag_records": None, "lag_s": None}
-    for row in agent.view("group_lag", 60.0):
+    for row in agent.view("group_lag", 60.0, agent.looked_at):
         group = found.get(row["group_id"])
         if group is None or row["lag_records"] is None:
             continue

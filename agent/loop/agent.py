@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from agent.loop.actions import Actions
@@ -60,6 +61,8 @@ class Agent:
         self._clock = rooms.clock
         self._started = rooms.clock.now()
         self._series = Series()
+        self.looked_at = self._started
+        """The instant that the last round's picture is of: when it had collected."""
         self._overview = overview(brokers=[], load=[], cost=[], series=self._series)
         self._sources: list[Row] = []
         self._down: dict[str, str] = {}
@@ -104,7 +107,8 @@ class Agent:
             self._bills.poke()
 
     def _diagnose(self) -> None:
-        found, known = self.rooms.judge(self._clock.now())
+        self.looked_at = self._clock.now()
+        found, known = self.rooms.judge(self.looked_at)
         self._silences, self._known = tuple(found.silences), tuple(known)
         now_open = {risk.id: risk for risk in found.risks if risk.state in {"open", "acknowledged"}}
         for risk in now_open.values():
@@ -122,7 +126,7 @@ class Agent:
         self._open = now_open
 
     def _look(self) -> None:
-        with Glance(self.rooms.source, self._clock.now()) as glance:
+        with Glance(self.rooms.source, self.looked_at) as glance:
             load, cost = glance.rows("broker_load"), glance.rows("cost")
             self._series.add(load)
             self._overview = overview(brokers=glance.rows("broker"), load=load, cost=cost, series=self._series)
@@ -199,9 +203,9 @@ class Agent:
         """One plan; Refused where there is none."""
         return self.actions.plan(id)
 
-    def view(self, name: str, window_s: float) -> list[Row]:
-        """A canonical view's rows, now."""
-        with Glance(self.rooms.source, self._clock.now(), window_s) as glance:
+    def view(self, name: str, window_s: float, at: datetime | None = None) -> list[Row]:
+        """A canonical view's rows, now or at another time."""
+        with Glance(self.rooms.source, at or self._clock.now(), window_s) as glance:
             return glance.rows(name)
 
     def cost(self, by: str, what_if: Sequence[str] = (), since_s: float = 0.0) -> dict[str, Any]:
