@@ -101,7 +101,7 @@ class Connection(asyncio.BufferedProtocol):
         info = ConnectionInfo(
             listener=self._listener,
             peer=str(peer[0]) if peer else "unknown",
-            principal=self._named_by_certificate(transport),
+            principal=ANONYMOUS if self._tls is None else self._tls.principal(transport),
         )
         self._context = self._connect(info)
         self._login = info.login
@@ -119,12 +119,6 @@ class Connection(asyncio.BufferedProtocol):
             self._hang_up(MalformedFrame("there are too many connections, or too many from its address"))
         elif pause:
             self._pause(pause)
-
-    def _named_by_certificate(self, transport: asyncio.BaseTransport) -> str:
-        session = transport.get_extra_info("ssl_object") if self._tls is not None else None
-        if self._tls is None or session is None:
-            return ANONYMOUS
-        return self._tls.principal(session.getpeercert(binary_form=True)) or ANONYMOUS
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._peers.connections.discard(self)

@@ -6,6 +6,7 @@ A new certificate holds for the connections that come after it; those that are t
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.errors import InvalidConfig
+from broker.security.access import ANONYMOUS
 
 _RULE = re.compile(r"RULE:(?P<pattern>(?:\\.|[^\\/])+)/(?P<into>(?:\\.|[^\\/])*)/(?P<case>[LU]?)")
 CLIENT_AUTH = {"none": ssl.CERT_NONE, "requested": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
@@ -51,10 +53,12 @@ class Tls:
         self.context = self._make()
         return True
 
-    def principal(self, certificate: bytes | None) -> str | None:
-        """The principal of a client's certificate (DER); None when it showed none, or was not asked to."""
+    def principal(self, transport: asyncio.BaseTransport) -> str:
+        """Whom a client's certificate names; ANONYMOUS when it showed none, or was not asked to."""
+        session = transport.get_extra_info("ssl_object")
+        certificate = session.getpeercert(binary_form=True) if session is not None else None
         if certificate is None or self._verify == ssl.CERT_NONE:
-            return None
+            return ANONYMOUS
         from cryptography.x509 import load_der_x509_certificate
 
         return f"User:{mapped(load_der_x509_certificate(certificate).subject.rfc4514_string(), self._rules)}"
