@@ -26,6 +26,7 @@ from broker.api.registry import Begin, Chunks, HangUp, Spoken, find, spoken
 from broker.clock import Clock
 from broker.crowd import Crowd
 from broker.errors import KafkaError, MalformedFrame, code_of, name_of
+from broker.loading import Loading
 from broker.security.access import ANONYMOUS
 from broker.security.login import Login
 from broker.security.tls import Tls
@@ -45,10 +46,8 @@ _UNKNOWN_SECONDS = 30.0
 _BY_CERTIFICATE = "SSL"
 """The mechanism of who showed a certificate, as the counters have it."""
 _BEFORE_LOGIN = frozenset((k17_sasl_handshake.KEY, k18_api_versions.KEY, k36_sasl_authenticate.KEY))
-_KEY_AND_VERSION = struct.Struct(">hh")
-"""What every request begins with."""
 _FIRST = struct.Struct(">I")
-"""The same, as one number."""
+"""What every request begins with, key and version, as one number."""
 
 Connect = Callable[[ConnectionInfo], Context]
 """Gives a new connection its world."""
@@ -84,8 +83,10 @@ class Connection(asyncio.BufferedProtocol):
         self._writable = True
         self._later = False
         self._produces = False
+        self._patient = 0
+        """Requests under way that needed a task: those that need none may not overtake them."""
         self._flushing = False
-        self._loading = False
+        self._loading = Loading(self._take_turn, self._hang_up)
         self._last_seen = clock.monotonic()
         self._frame_since: float | None = None
 
@@ -227,7 +228,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._go_on_later()
                 break
             found = spoken(_FIRST.unpack_from(waiting[0])[0])
-            if found is None and not self._is_loaded(waiting[0]):
+            if found is None and not self._loading.is_done(waiting[0]):
                 break
             self._begin(waiting.popleft(), found)
         self.regulate()
@@ -237,26 +238,6 @@ class Connection(asyncio.BufferedProtocol):
         if not self._later:
             self._later = True
             asyncio.get_running_loop().call_soon(self._take_turn)
-
-    def _is_loaded(self, frame: memoryview) -> bool:
-        """Whether the request can be read now; if not, its API is loaded in a thread, and then we go on."""
-        if self._loading:
-            return False
-        key, version = _KEY_AND_VERSION.unpack_from(frame)
-        api = find(key)
-        if api is None or not api.low <= version <= api.high or api.is_loaded(version):
-            return True
-        self._loading = True
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, api.load, version).add_done_callback(self._loaded)
-        return False
-
-    def _loaded(self, done: asyncio.Future[None]) -> None:
-        self._loading = False
-        if done.cancelled() or (error := done.exception()) is None:
-            self._take_turn()
-        else:
-            self._hang_up(MalformedFrame(f"an API that cannot be loaded: {error}"))
 
     def _take_turn(self) -> None:
         self._later = False
@@ -282,9 +263,11 @@ class Connection(asyncio.BufferedProtocol):
         request = api.decode(found.version, frame, body_at(frame, header, flexible=found.flexible_request_header))
         slot = Slot(len(frame), header.correlation_id, found, request, self._clock.monotonic())
         self._line.take(slot)
-        if api.begin is None or self._context.quotas.active or not self._begun(slot, api.begin):
-            task = asyncio.create_task(self._run(slot))
-            slot.task = task if api.drop_when_gone else None
+        if self._begun(slot, api.begin):
+            return
+        self._patient += api.begin is not None
+        task = asyncio.create_task(self._run(slot))
+        slot.task = task if api.drop_when_gone else None
 
     def _begin_bare(self, frame: memoryview) -> None:
         """A message after SaslHandshake version 0: it has no header, and neither has its answer."""
@@ -299,8 +282,10 @@ class Connection(asyncio.BufferedProtocol):
         answer = await k36_sasl_authenticate.answer_bare(self._context, message)
         self._finish(slot, None if answer is None else [struct.pack(">i", len(answer)), answer])
 
-    def _begun(self, slot: Slot, begin: Begin) -> bool:
+    def _begun(self, slot: Slot, begin: Begin | None) -> bool:
         """Whether the request is on its way without a task of its own."""
+        if begin is None or self._patient or self._context.quotas.active:
+            return False
         try:
             return begin(self._context, slot.request, partial(self._answer, slot))
         except Exception as fault:
@@ -331,6 +316,7 @@ class Connection(asyncio.BufferedProtocol):
                 answer = await api.handle(self._context, slot.request, version)
         except Exception as fault:
             answer = fault
+        self._patient -= api.begin is not None
         self._answer(slot, answer)
 
     def _answer(self, slot: Slot, answer: Any) -> None:

@@ -38,6 +38,22 @@ async def test_a_producer_is_told_in_time_that_its_records_are_not_durable_and_t
     assert (await produce(wire, "t", batch(b"next"))).base_offset == 1, "what was late is there all the same"
 
 
+async def test_a_short_request_does_not_overtake_a_long_one_of_its_connection(wire: Wire) -> None:
+    await create(wire, "t", partitions=40)
+    given = await wire.ask(22, 4, transactional_id=None, transaction_timeout=LONG)
+
+    def send(partitions: int, sequence: int) -> None:
+        records = batch(producer=given.producer_id, sequence=sequence)
+        data = [{"name": "t", "partition_data": [{"index": index, "records": records} for index in range(partitions)]}]
+        wire.request(0, 9, transactional_id=None, acks=-1, timeout=LONG, topic_data=data)
+
+    send(40, 0)
+    send(1, 1)
+    answers = [(await wire.response(0, 9))[1].responses[0].partition_responses for _ in range(2)]
+    assert [(int(one.error_code), one.base_offset) for one in answers[1]] == [(0, 1)]
+    assert {one.base_offset for one in answers[0]} == {0}
+
+
 async def test_every_version_of_produce_and_fetch_is_served(wire: Wire) -> None:
     topic = await create(wire, "t")
     for count, version in enumerate(range(3, 13)):
