@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition, TopicPartitionReplica
 
 from agent.collect import snapshot
 from agent.collect.admin import ClusterAdmin
@@ -100,7 +100,8 @@ def test_an_election_that_is_not_needed_changes_nothing(admin: ClusterAdmin) -> 
 
 def test_says_what_the_cluster_does_not_offer(admin: ClusterAdmin) -> None:
     with pytest.raises(NotOffered, match="does not offer this"):
-        admin.link.call("ListConfigResources", lambda client: client.list_config_resources())
+        moved = {TopicPartitionReplica("orders", 0, 0): "/data"}
+        admin.link.call("AlterReplicaLogDirs", lambda client: client.alter_replica_log_dirs(moved))
 
 
 def test_names_host_and_port_of_a_bootstrap_server_that_is_not_there() -> None:
