@@ -73,8 +73,8 @@ async def open_all(logs: Any) -> None:
 
 
 async def keeps_turns(path: Path, steps: Steps, scenario: Callable[[Cluster], Awaitable[None]]) -> None:
-    """In one of three tries: what the host of a virtual machine takes of a core counts as CPU time here, and a step that
-    is too long by itself is so in each.
+    """In one of three tries: what the host of a virtual machine takes of a core counts as CPU time here, and a step
+    that is too long by itself is so in each.
     """
     for attempt in range(TRIES):
         steps.longest_s = 0.0
