@@ -24,8 +24,8 @@ from broker.wal.base import Entry, Recovered, WalError, WalFull, WalStats
 from broker.wal.layout import reserve_bytes
 from broker.wal.ring import Ring
 
-GROUP_BYTES = 8 * 1024 * 1024
-"""A group is closed at this size, so that its sync stays short."""
+GROUP_BYTES = 2 * 1024 * 1024
+"""A group is closed at this size: its sync stays short, and who waits for it can send more while the next is written."""
 
 
 class Append(NamedTuple):
