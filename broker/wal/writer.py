@@ -25,7 +25,7 @@ from broker.wal.layout import reserve_bytes
 from broker.wal.ring import Ring
 
 GROUP_BYTES = 2 * 1024 * 1024
-"""A group is closed at this size: its sync stays short, and who waits for it can send more while the next is written."""
+"""A group is closed at this size: its sync stays short, and whom it answers can send while the next is written."""
 
 
 class Append(NamedTuple):
