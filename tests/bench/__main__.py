@@ -1,6 +1,6 @@
 """`make bench`: our broker, Tansu in memory and Apache Kafka side by side in one run, as ratios.
 
-    python -m tests.bench [--rounds 7] [--loads raw,latency,librdkafka] [--arms ours,tansu,kafka] [--picture FILE.svg]
+    python -m tests.bench [--rounds 7] [--batches 16 900] [--loads raw,latency,librdkafka] [--arms ours,tansu,kafka] [--picture FILE.svg]
 
 Arms: ours (fdatasync before every ack), Tansu (nothing on a disk), Apache Kafka as shipped (it does not sync) and with
 `flush.messages=1` (equal durability). The broker under test has one core, the load the others; arms alternate.
@@ -23,6 +23,7 @@ from tests.bench.arms import Arm
 from tests.bench.raw import Load
 
 Figure = TypeVar("Figure")
+WARM_UP = 2
 RAW = (
     Load(name="1 KiB batches, 1 partition", batch_bytes=1 << 10, partitions=1, together=1, requests=6000),
     Load(name="16 KiB batches, 1 partition", batch_bytes=16 << 10, partitions=1, together=1, requests=4000),
@@ -38,17 +39,19 @@ def alternate(
     directory: Path, idle_ms: float, count: int, under_test: Sequence[Arm], name: str,
     measure: Callable[[Arm, int], Figure],
 ) -> Mapping[str, list[Figure]]:  # fmt: skip
-    """`count` rounds in which every arm is measured, every other one in reverse; void rounds are left out, and so is
-    one before the first, in which a JVM compiles what it will run.
+    """`count` rounds in which every arm is measured, each beginning with the next arm; void rounds are left out, and so
+    are those before the first, in which a JVM compiles what it will run.
     """
     found: dict[str, list[Figure]] = {arm.name: [] for arm in under_test}
-    for arm in under_test:
-        measure(arm, count)
+    for number in range(WARM_UP):
+        for arm in under_test:
+            measure(arm, count + number)
     for number in range(count):
         if (now_ms := rounds.fdatasync_ms(directory)) > 2 * idle_ms:
             print(f"round {number} of {name} is void: fdatasync {now_ms:.2f} ms", file=sys.stderr)
             continue
-        for arm in under_test if number % 2 else reversed(under_test):
+        first = number % len(under_test)
+        for arm in [*under_test[first:], *under_test[:first]]:
             found[arm.name].append(measure(arm, number))
             print(f"{name}: round {number}: {arm.name}: {found[arm.name][-1]}"[:300], file=sys.stderr)
     return found
@@ -59,7 +62,8 @@ def run(directory: Path, asked: argparse.Namespace, under_test: Sequence[Arm]) -
     idle_ms = rounds.fdatasync_ms(directory)
     print(f"fdatasync, idle: {idle_ms:.2f} ms; {asked.rounds} alternating rounds; broker on one core\n")
     kinds = asked.loads.split(",")
-    for load in RAW if "raw" in kinds else ():
+    raw = [load for load in RAW if not asked.batches or load.batch_bytes >> 10 in asked.batches]
+    for load in raw if "raw" in kinds else ():
         found = alternate(directory, idle_ms, asked.rounds, under_test, load.name,
                           lambda arm, number, load=load: rounds.measure(arm, load, number))  # type: ignore[misc]  # fmt: skip
         if all(found.values()):
@@ -85,6 +89,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--loads", default="raw,latency,librdkafka")
     parser.add_argument("--arms", default="ours,tansu,kafka")
+    parser.add_argument("--batches", type=int, nargs="*", help="raw loads of these KiB only: 1, 16, 900")
     parser.add_argument("--unpinned", action="store_true", help="let brokers and load share all cores")
     parser.add_argument("--picture", type=Path, help="where the picture of the latencies goes, an SVG")
     asked = parser.parse_args()
