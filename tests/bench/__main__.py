@@ -1,6 +1,6 @@
 """`make bench`: our broker, Tansu in memory and Apache Kafka side by side in one run, as ratios.
 
-    python -m tests.bench [--rounds 7] [--batches 16 900] [--loads raw,latency,librdkafka] [--arms ours,tansu,kafka] [--picture FILE.svg]
+    python -m tests.bench [--rounds 7] [--loads raw,latency,librdkafka] [--batches 16 900] [--arms ours,tansu,kafka] ...
 
 Arms: ours (fdatasync before every ack), Tansu (nothing on a disk), Apache Kafka as shipped (it does not sync) and with
 `flush.messages=1` (equal durability). The broker under test has one core, the load the others; arms alternate.
