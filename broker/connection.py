@@ -86,7 +86,7 @@ class Connection(asyncio.BufferedProtocol):
         self._patient = 0
         """Requests under way that needed a task: those that need none may not overtake them."""
         self._flushing = False
-        self._loading = Loading(self._take_turn, self._hang_up)
+        self._loading = Loading()
         self._last_seen = clock.monotonic()
         self._frame_since: float | None = None
 
@@ -228,7 +228,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._go_on_later()
                 break
             found = spoken(_FIRST.unpack_from(waiting[0])[0])
-            if found is None and not self._loading.is_done(waiting[0]):
+            if found is None and not self._loading.is_done(waiting[0], self._take_turn, self._hang_up):
                 break
             self._begin(waiting.popleft(), found)
         self.regulate()

@@ -14,14 +14,15 @@ _KEY_AND_VERSION = struct.Struct(">hh")
 
 
 class Loading:
-    """Of one connection, which reads no further meanwhile; then `go_on` is called, or `give_up`."""
+    """Of one connection, which reads no further meanwhile."""
 
-    def __init__(self, go_on: Callable[[], None], give_up: Callable[[MalformedFrame], None]) -> None:
-        self._go_on, self._give_up = go_on, give_up
+    def __init__(self) -> None:
         self._busy = False
 
-    def is_done(self, frame: memoryview) -> bool:
-        """Whether the request can be read now, if only to say that there is no such thing."""
+    def is_done(self, frame: memoryview, go_on: Callable[[], None], give_up: Callable[[MalformedFrame], None]) -> bool:
+        """Whether the request can be read now, if only to say that there is no such thing. If not, `go_on` is called
+        when it can, or `give_up`; nothing else keeps them, since they are of the connection that has this.
+        """
         if self._busy:
             return False
         key, version = _KEY_AND_VERSION.unpack_from(frame)
@@ -29,12 +30,13 @@ class Loading:
         if api is None or not api.low <= version <= api.high or api.is_loaded(version):
             return True
         self._busy = True
-        asyncio.get_running_loop().run_in_executor(None, api.load, version).add_done_callback(self._loaded)
-        return False
 
-    def _loaded(self, done: asyncio.Future[None]) -> None:
-        self._busy = False
-        if done.cancelled() or (error := done.exception()) is None:
-            self._go_on()
-        else:
-            self._give_up(MalformedFrame(f"an API that cannot be loaded: {error}"))
+        def loaded(done: asyncio.Future[None]) -> None:
+            self._busy = False
+            if done.cancelled() or (error := done.exception()) is None:
+                go_on()
+            else:
+                give_up(MalformedFrame(f"an API that cannot be loaded: {error}"))
+
+        asyncio.get_running_loop().run_in_executor(None, api.load, version).add_done_callback(loaded)
+        return False

@@ -76,11 +76,12 @@ async def test_a_zombie_meets_the_fence_and_nothing_it_acknowledged_is_lost(obje
     log = await objects.log(0)
     stop_beating(zombie)
     acknowledged = 0
-    with contextlib.suppress(KafkaError, TimeoutError):
+    with contextlib.suppress(KafkaError):
         while not zombie._wal.failed.done():
-            await asyncio.wait_for(log.append(make_batch(), acks=-1), 2)
+            await asyncio.wait_for(log.append(make_batch(), acks=-1), 30)
             acknowledged += 1
-    assert "holds a fence" in str(await asyncio.wait_for(asyncio.shield(zombie._wal.failed), 5))
+            await asyncio.sleep(0.01)  # at full speed the WAL might be full before anybody declares this broker dead
+    assert "holds a fence" in str(await asyncio.wait_for(asyncio.shield(zombie._wal.failed), 30))
     assert (await objects.log(1)).high_watermark >= acknowledged > 0
 
 
