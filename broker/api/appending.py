@@ -119,6 +119,7 @@ class Appending:
         if rules.is_stamped:
             for batch in part.found:
                 stamp(asked.records, batch, self._context.clock.wall_ms())  # type: ignore[arg-type]
+            part.found = tuple(batches(asked.records or b""))
         log.take(asked.records, part.found, request.acks, guard, part)
 
     def appended(self) -> None:

@@ -139,7 +139,12 @@ async def test_log_append_time_is_the_brokers(wire: Wire) -> None:
     assert int((await produce(wire, "t", batch())).error_code) == 0
     records = (await fetch(wire, "t")).records
     assert struct.unpack_from(">h", records, 21)[0] & 0x08
-    assert struct.unpack_from(">q", records, 35)[0] > 1_600_000_000_000
+    stamped = struct.unpack_from(">q", records, 35)[0]
+    assert stamped > 1_600_000_000_000
+    part = {"partition_index": 0, "timestamp": stamped - 1000, "current_leader_epoch": -1}
+    asked = [{"name": "t", "partitions": [part]}]
+    found = await wire.ask(2, 5, replica_id=-1, isolation_level=0, topics=asked)
+    assert found.topics[0].partitions[0].offset == 0, "by that time it is looked up, and kept"
 
 
 async def test_each_fault_of_a_fetch_has_its_code(wire: Wire) -> None:
