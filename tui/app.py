@@ -16,6 +16,7 @@ from typing import ClassVar
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.screen import Screen
 from textual.widgets import Footer, TabbedContent, TabPane
 
 from tui.client import Client, Declined, Picture, Unreachable
@@ -127,9 +128,16 @@ class StreampilotApp(App[int]):
 
     # What workers said
 
+    @property
+    def _main(self) -> Screen[None] | None:
+        """The first screen; None while it is taken down, when what workers said last may still come."""
+        main = self.screen_stack[0] if self.screen_stack else None
+        return main if main is not None and main.query(Masthead) else None
+
     def on_seen(self, message: Seen) -> None:
         self.picture = message.picture
-        main = self.screen_stack[0]
+        if (main := self._main) is None:
+            return
         main.query_one(Masthead).show(message.picture)
         main.query_one(Tiles).show(message.picture)
         main.query_one(Throughput).show(message.picture)
@@ -143,10 +151,12 @@ class StreampilotApp(App[int]):
             self.refresh_bindings()
 
     def on_lost(self, message: Lost) -> None:
-        self.screen_stack[0].query_one(Masthead).show_lost(message.reason)
+        if (main := self._main) is not None:
+            main.query_one(Masthead).show_lost(message.reason)
 
     def on_answered(self, message: Answered) -> None:
-        self.screen_stack[0].query_one(Chat).answer(message.text, message.citations, failed=message.failed)
+        if (main := self._main) is not None:
+            main.query_one(Chat).answer(message.text, message.citations, failed=message.failed)
 
     def on_said(self, message: Said) -> None:
         self.notify(message.text, severity="error" if message.failed else "information", timeout=6)
