@@ -31,7 +31,7 @@ from broker.records.markers import Marker, write_marker
 from broker.wal.base import Entry, Wal, WalFull
 
 Bytes = bytes | bytearray | memoryview
-Held = tuple[Bytes, int, Guard | None, Promise]
+Held = tuple[Bytes, Sequence[Batch], int, Guard | None, Promise]
 """What an append was called with, and who waits for it."""
 
 
@@ -98,7 +98,7 @@ class Log:
         if self.closing:
             if self._held is None:
                 raise self._in_handover()
-            self._held.append((records, acks, guard, done))
+            self._held.append((records, found, acks, guard, done))
             return
         repeated = self._repeated(found, guard)
         if repeated is not None:
@@ -371,9 +371,9 @@ class Log:
         """The handover came to nothing: the appends that waited are taken, in their order."""
         held, self._held = self._held or [], None
         self.closing = False
-        for records, acks, guard, done in held:
+        for records, found, acks, guard, done in held:
             try:
-                self.take(records, check_produced(records), acks, guard, done)
+                self.take(records, found, acks, guard, done)
             except KafkaError as error:
                 refuse(done, error)
 
