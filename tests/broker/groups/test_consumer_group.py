@@ -291,6 +291,7 @@ def test_what_steps_write_adds_up_to_the_whole_group(play: Play, seed: int) -> N
         if name not in play.group.members:
             play.epochs.pop(name, None)
             play.owned.pop(name, None)
+        assert seen(play.rows.read(play.now)) == seen(play.group)
 
 
 def _whim(chance: Random, name: str) -> dict[str, object]:
