@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 PARTITIONS = 6
 Headers = tuple[tuple[str, bytes], ...]
@@ -26,6 +27,12 @@ class Got:
     partition: int
     offset: int
     record: Record
+
+
+def got_of(message: Any) -> Got:
+    """A message as kafka-python and aiokafka give it."""
+    record = Record(key=message.key, value=message.value, headers=tuple(message.headers))
+    return Got(partition=message.partition, offset=message.offset, record=record)
 
 
 def record(number: int) -> Record:

@@ -17,7 +17,7 @@ from tests.clients.admin import administer
 from tests.clients.aiokafka_admin import AiokafkaAdmin
 from tests.clients.cells import COLUMNS, Cell, Ground
 from tests.clients.driver import CODECS, HEARTBEAT_MS, LARGE_LIMIT
-from tests.clients.records import Got, Record
+from tests.clients.records import Got, Record, got_of
 from tests.clients.usual import cells
 
 NAME = "aiokafka"
@@ -140,7 +140,7 @@ class _Reader(_OnLoop):
         got = []
         for partition, messages in self._do(self._consumer.getmany(timeout_ms=int(1000 * seconds))).items():
             self._read[partition] = messages[-1].offset + 1
-            got += [_got(message) for message in messages]
+            got += [got_of(message) for message in messages]
         return got
 
     def positions(self) -> dict[Any, int]:
@@ -156,11 +156,6 @@ class _Reader(_OnLoop):
     def close(self) -> None:
         self._do(self._consumer.stop())
         self._loop.close()
-
-
-def _got(message: Any) -> Got:
-    record = Record(key=message.key, value=message.value, headers=tuple(message.headers))
-    return Got(partition=message.partition, offset=message.offset, record=record)
 
 
 class _Driver:

@@ -12,7 +12,7 @@ from tests.clients.admin import administer
 from tests.clients.cells import COLUMNS, Cell, Ground
 from tests.clients.driver import CODECS, HEARTBEAT_MS, LARGE_LIMIT
 from tests.clients.kafka_python_admin import NewAdmin, OldAdmin
-from tests.clients.records import Got, Record
+from tests.clients.records import Got, Record, got_of
 from tests.clients.usual import cells
 
 NAME = "kafka-python"
@@ -129,7 +129,7 @@ class _Reader:
         got = []
         for partition, messages in self.consumer.poll(timeout_ms=int(1000 * seconds)).items():
             self._read[partition] = messages[-1].offset + 1
-            got += [_got(message) for message in messages]
+            got += [got_of(message) for message in messages]
         return got
 
     def positions(self) -> dict[Any, Any]:
@@ -146,11 +146,6 @@ class _Reader:
 
     def close(self) -> None:
         self.consumer.close()
-
-
-def _got(message: Any) -> Got:
-    record = Record(key=message.key, value=message.value, headers=tuple(message.headers))
-    return Got(partition=message.partition, offset=message.offset, record=record)
 
 
 class _Driver:
