@@ -9,6 +9,7 @@ stop()   uploads everything, gives it to others (or to nobody), deregisters, let
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from broker.log.duties import MetadataDuties
 from broker.log.failover import Failover
 from broker.log.log import Log
 from broker.log.membership import Membership
-from broker.log.neighbours import Neighbours
+from broker.log.neighbours import NEW_S, Neighbours
 from broker.log.ownership import Ownership, not_leader
 from broker.log.pacing import Pacing
 from broker.log.reader import ObjectReader
@@ -35,7 +36,7 @@ from broker.log.tail import TailBudget
 from broker.log.upkeep import make_upkeep
 from broker.log.uploader import Uploader
 from broker.metadata import members, trims
-from broker.metadata.image import Partition, Recovery
+from broker.metadata.image import Image, Partition, Recovery
 from broker.metadata.rows import Registration
 from broker.metadata.store import Metadata
 from broker.objects.probe import claim, prove
@@ -142,9 +143,17 @@ class Logs:
 
     async def announce(self, new: Iterable[Partition] = ()) -> None:
         """Tells the other brokers to look at the metadata now, and waits a moment until those who lead `new` partitions
-        serve them: who was told that a topic exists goes there next. One of each leader's says it of all.
+        serve them, this one too: who was told that a topic exists goes there next. One of each leader's says it of all.
         """
-        await self._neighbours.tell(self._metadata.image, {each.owner: (each.uid,) for each in new})
+        image, opened = self._metadata.image, {each.owner: (each.uid,) for each in new}
+        own = [self._spawn(self._open_own(self._ownership, image))] if self._ownership and self._id in opened else []
+        await self._neighbours.tell(image, opened, NEW_S)
+        if own:
+            await asyncio.wait(own, timeout=NEW_S)
+
+    async def _open_own(self, ownership: Ownership, image: Image) -> None:
+        with contextlib.suppress(KafkaError):  # whoever follows the metadata tries again
+            await ownership.apply(image)
 
     @property
     def is_controller(self) -> bool:

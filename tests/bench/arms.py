@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from confluent_kafka.admin import AdminClient
 
 from tests.interop import kafka
 
 ROOT = Path(__file__).resolve().parents[2]
+MEBIBYTE = 1 << 20
 OURS = "streampilot, fdatasync"
+ELSEWHERE = "streampilot, fdatasync, objects elsewhere"
+MEMORY = Path("/dev/shm")
+NEEDED = 4096 * MEBIBYTE
+"""What one load leaves there in all its rounds, and some more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +53,35 @@ class Arm:
 
 
 @contextmanager
-def ours(directory: Path) -> Iterator[Arm]:
-    """Our broker, which syncs before every acknowledgement."""
+def ours(directory: Path, *flags: str, name: str = OURS) -> Iterator[Arm]:
+    """Our broker, which syncs before every acknowledgement; its objects are on the disk that its WAL syncs to."""
     command = [sys.executable, "-m", "broker.main", "--id", "1", "--dir", str(directory), "--no-bill", "--listeners",
-               "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0"]  # fmt: skip
+               "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0", *flags]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
     try:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
-        yield Arm(name=OURS, bootstrap=ready["kafka"], pid=process.pid)
+        yield Arm(name=name, bootstrap=ready["kafka"], pid=process.pid)
     finally:
         _end(process)
+
+
+@contextmanager
+def ours_elsewhere(directory: Path) -> Iterator[Arm]:
+    """The same with its objects in a memory file system: a bucket that shares nothing with the WAL's disk."""
+    with (
+        tempfile.TemporaryDirectory(prefix="streampilot-bench-", dir=MEMORY) as bucket,
+        ours(directory, "--objects", f"file://{bucket}", name=ELSEWHERE) as arm,
+    ):
+        yield arm
+
+
+def no_elsewhere() -> str:
+    """Empty, or why that arm cannot be had here."""
+    if not MEMORY.is_dir():
+        return f"{MEMORY} is missing: objects elsewhere are left out"
+    free = shutil.disk_usage(MEMORY).free
+    return "" if free >= NEEDED else f"{free >> 20} MiB are free in {MEMORY}, {NEEDED >> 20} are needed: left out"
 
 
 @contextmanager
@@ -84,6 +110,14 @@ def apache_kafka(directory: Path) -> Iterator[tuple[Arm, Arm]]:
         shipped = Arm(name="Apache Kafka 4.1, as shipped", bootstrap=bootstrap, pid=pid)
         yield shipped, Arm(name="Apache Kafka 4.1, flush.messages=1", bootstrap=bootstrap, pid=pid,
                            topic_settings=(("flush.messages", "1"),))  # fmt: skip
+
+
+def clear(arm: Arm) -> None:
+    """Deletes every topic of an arm that outlives a load, so that the disk holds one load's records."""
+    admin = AdminClient({"bootstrap.servers": arm.bootstrap})
+    topics = [name for name in admin.list_topics(timeout=30).topics if not name.startswith("__")]
+    for done in admin.delete_topics(topics).values() if topics else ():
+        done.result(30)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

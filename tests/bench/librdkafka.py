@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.bench.arms import Arm
-
-MEBIBYTE = 1 << 20
+from tests.bench.arms import MEBIBYTE, Arm
+from tests.bench.tables import Column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +19,11 @@ class Load:
     batch_bytes: int
     partitions: int
     total_bytes: int
+
+    @property
+    def value_bytes(self) -> int:
+        """Of one record: some fill a batch."""
+        return min(self.batch_bytes // 8, 8 << 10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,12 @@ class Figure:
     rss_mib: float
 
 
+COLUMNS = (
+    Column(title="produce MiB/s", of=lambda row: row.produce_mib_per_s, over="produce"),
+    Column(title="consume MiB/s", of=lambda row: row.consume_mib_per_s),
+    Column(title="broker CPU s/GiB", of=lambda row: row.cpu_s_per_gib, over="CPU"),
+    Column(title="RSS MiB", of=lambda row: row.rss_mib, most=True),
+)
 LOADS = (
     Load(name="16 KiB batches, 1 partition", batch_bytes=16 << 10, partitions=1, total_bytes=96 * MEBIBYTE),
     Load(name="16 KiB batches, 16 partitions", batch_bytes=16 << 10, partitions=16, total_bytes=96 * MEBIBYTE),
@@ -41,7 +50,7 @@ LOADS = (
 
 def produce(arm: Arm, topic: str, load: Load) -> float:
     """Seconds to have every record acknowledged with acks=all."""
-    value = os.urandom(min(load.batch_bytes // 8, 8 << 10))
+    value = os.urandom(load.value_bytes)
     producer = Producer({
         "bootstrap.servers": arm.bootstrap, "acks": "all", "batch.size": load.batch_bytes, "linger.ms": 5,
         "message.max.bytes": 1_000_000, "queue.buffering.max.kbytes": 65536, "batch.num.messages": 100_000,
@@ -96,25 +105,3 @@ def measure(arm: Arm, load: Load, number: int) -> Figure:
     )
     admin.delete_topics([topic])[topic].result(30)
     return figure
-
-
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
-
-
-def table(load: Load, figures: dict[str, list[Figure]]) -> str:
-    ours = next(iter(figures))
-    columns = ("arm", "produce MiB/s", "consume MiB/s", "broker CPU s/GiB", "RSS MiB", "produce, ours over it")
-    lines = [f"### {load.name}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for name, rows in figures.items():
-        ratios = [a.produce_mib_per_s / b.produce_mib_per_s for a, b in zip(figures[ours], rows, strict=True)]
-        cells = (
-            name,
-            spread([row.produce_mib_per_s for row in rows]),
-            spread([row.consume_mib_per_s for row in rows]),
-            spread([row.cpu_s_per_gib for row in rows]),
-            f"{max(row.rss_mib for row in rows):.0f}",
-            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)

@@ -43,12 +43,15 @@ class Load:
         return self.batch_bytes * self.together * self.requests
 
 
-def frames(topic: str, load: Load) -> list[bytearray]:
-    """The requests that are sent in turn, lengths included; the correlation id is at byte 8."""
+def frames(topic: str, load: Load, indexes: Sequence[int] = ()) -> list[bytearray]:
+    """The requests that are sent in turn, lengths included; the correlation id is at byte 8. `indexes` of partitions,
+    where they are not the first ones.
+    """
+    which = indexes or range(load.partitions)
     data = batch(Header(timestamp_ms=int(time.time() * 1000)), record(os.urandom(load.batch_bytes - 80)))
     found = []
     for first in range(0, load.partitions, load.together):
-        parts = [{"index": first + number, "records": data} for number in range(load.together)]
+        parts = [{"index": index, "records": data} for index in which[first : first + load.together]]
         body = {"acks": -1, "timeout": 30_000, "topic_data": [{"name": topic, "partition_data": parts}]}
         request = header(*_PRODUCE, 1, flexible=True) + bytes(encode(shape(*_PRODUCE).request, body))
         found.append(bytearray(struct.pack(">i", len(request)) + request))
@@ -96,9 +99,11 @@ def check_produced(answer: memoryview, topic: str, together: int) -> None:
         raise RuntimeError(f"partition {index} of {topic}: error {error}")
 
 
-def produce(address: Address, topic: str, load: Load, *, connections: int = 2, depth: int = 4) -> float:
+def produce(
+    address: Address, topic: str, load: Load, *, indexes: Sequence[int] = (), connections: int = 2, depth: int = 4
+) -> float:
     """Seconds until every request is acknowledged; each connection has `depth` of them under way."""
-    made = frames(topic, load)
+    made = frames(topic, load, indexes)
     share = load.requests // connections
 
     def work(number: int) -> None:

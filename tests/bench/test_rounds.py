@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import arms, latency, rounds
+from tests.bench import arms, latency, rounds, tables
 from tests.bench.raw import Load
 
 
 def test_a_ratio_is_the_median_of_the_rounds_between_its_bounds() -> None:
-    found = rounds.ratio([2.0, 4.0, 6.0], [1.0, 2.0, 2.0])
+    found = tables.ratio([2.0, 4.0, 6.0], [1.0, 2.0, 2.0])
     assert found.low == 2.0 and found.median == 2.0 and found.high == 3.0
+
+
+def test_each_arm_of_ours_is_set_against_all_others() -> None:
+    columns = [tables.Column(title="MiB/s", of=float, over="produce")]
+    told = tables.table("x", columns, {arms.OURS: [4.0], arms.ELSEWHERE: [6.0], "another": [2.0]})
+    assert "| arm | MiB/s | produce, ours over it | produce, objects elsewhere over it |" in told
+    assert told.endswith("| another | 2.0 (2.0 to 2.0) | 2.00 (2.00 to 2.00) | 3.00 (3.00 to 3.00) |")
 
 
 @pytest.mark.heavy

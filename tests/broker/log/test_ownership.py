@@ -43,6 +43,14 @@ async def test_a_restart_finds_everything_that_was_acknowledged(cluster: Any, ma
     assert await log.epoch_end(0) == (0, 20)
 
 
+async def test_who_announces_new_partitions_has_its_own_open_then(cluster: Any) -> None:
+    logs = await cluster.start(0)
+    await cluster.metadata().create_topic("t", partitions=2)
+    await cluster.metadata().add_partitions("t", 6)
+    await logs.announce(cluster.metadata().image.topics["t"].partitions)
+    assert [logs.get("t", index).log_end for index in range(6)] == [0] * 6
+
+
 async def test_a_clean_stop_leaves_nothing_to_replay(cluster: Any, make_batch: Any) -> None:
     await cluster.start(0)
     await cluster.metadata().create_topic("t", partitions=1)
