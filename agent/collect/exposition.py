@@ -1,8 +1,9 @@
 """Prometheus text, read as it arrives: a known series costs a cut, a look-up and a float; a new one is read strictly.
 
 Laws:
-1. The cache maps the bytes of `name{...}` to the store's number. A block of whole lines is cut in one pass into keys
-   and values; where the keys are those of the body before, in its order, or all known, nothing else is looked at.
+1. The cache maps the bytes of `name{...}` to the store's number. Where the lines of a block are those of the body
+   before, in its order, only their last words are cut off, and only a word that changed is read; where all keys are
+   known, the block is cut in one pass into keys and words.
 2. A body is never held: of what is known only numbers and values are kept, of what is new the lines.
 3. New series get their numbers when the whole body has been read and is within its limits. Over a limit, or with a line
    that cannot be read, all of it is refused: half of a target's truth looks like a drop in traffic.
@@ -16,8 +17,9 @@ import re
 import threading
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import compress
+from dataclasses import dataclass
+from itertools import accumulate, compress
+from operator import ne
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,8 @@ Register = Callable[[str, Labels], int]
 
 CUT = re.compile(rb" ([^ \n]*)\n")
 COMMENT = -1
+NEVER = b"\n"
+"""No line begins with it and no word is it."""
 CACHE_SLACK = 2
 """The cache is emptied when it holds this many times the lines of one body."""
 BLOCK_BYTES = 128 << 10
@@ -70,12 +74,38 @@ class Room:
             self._taken -= size
 
 
-@dataclass(frozen=True, kw_only=True)
 class Order:
-    """The keys of a body, one a line, with their numbers."""
+    """The lines of a body one after the other: their keys, numbers, and what they said last."""
 
-    keys: list[bytes] = field(default_factory=list)
-    numbers: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    def __init__(self, keys: list[bytes], numbers: NDArray[np.int32]) -> None:
+        """`keys` with the space behind them."""
+        self.keys = keys
+        self.numbers = numbers
+        self._ends = np.fromiter(accumulate(map(len, keys), initial=0), dtype=np.int64, count=len(keys) + 1)
+        self._words = [NEVER] * len(keys)
+        self._values = np.full(len(keys), np.nan)
+
+    def read(self, block: bytes, at: int) -> tuple[NDArray[np.int32], NDArray[np.float64]] | None:
+        """Numbers and values by line, of whole lines that are these from `at` on; None where they are others.
+
+        A comment's value is NaN.
+        """
+        past = at + block.count(b"\n")
+        if past > len(self.keys) or not block.startswith(self.keys[at]):
+            return None
+        words = list(map(bytes.removeprefix, block[:-1].split(b"\n"), self.keys[at:past]))
+        # A line that has another key stays whole, and the words are longer than what the keys leave of the block.
+        if len(b"".join(words)) != len(block) - len(words) - int(self._ends[past] - self._ends[at]):
+            return None
+        numbers = self.numbers[at:past]
+        changed = np.fromiter(map(ne, words, self._words[at:past]), dtype=np.bool_, count=len(words))
+        changed &= numbers >= 0
+        values = _floats(list(compress(words, changed.tolist())))
+        if values is None:
+            return None
+        self._words[at:past] = words
+        self._values[at:past][changed] = values
+        return numbers, self._values[at:past]
 
 
 class Exposition:
@@ -87,13 +117,13 @@ class Exposition:
         self.room = room or Room()
         self.known: dict[bytes, int] = {}
         """Raw series, or all of a comment but its last word, to the store's number or COMMENT."""
-        self.order = Order()
-        """Of the keys in the body before."""
+        self.order = Order([], np.empty(0, dtype=np.int32))
+        """Of the body before."""
 
     def forget(self) -> None:
         """Empties the cache: the store's numbers have changed."""
         self.known.clear()
-        self.order = Order()
+        self.order = Order([], np.empty(0, dtype=np.int32))
 
     def parse(self, body: bytes) -> Scraped:
         """All samples of a body; BadExposition names the line or the limit."""
@@ -159,7 +189,7 @@ class Body:
         if len(self._known) > CACHE_SLACK * self._lines + 1000:
             self._known.clear()
         if not self._in_order:
-            self._exposition.order = Order(keys=self._keys, numbers=np.concatenate(self._numbers))
+            self._exposition.order = Order(self._keys, np.concatenate(self._numbers))
         if len(series) > 1 and not (np.diff(series) > 0).all():
             series, firsts = np.unique(series, return_index=True)
             values = values[firsts]
@@ -176,32 +206,44 @@ class Body:
 
     def _block(self, block: bytes) -> None:
         """Whole lines: at one go where all of them are known, else one by one."""
+        found = self._order.read(block, self._lines)
+        if found is None:
+            self._leave_order()
+            found = self._look_up(block)
+        if found is None:
+            self._line_by_line(block[:-1].split(b"\n"))
+            return
+        numbers, values = found
+        self._lines += len(numbers)
+        samples = numbers >= 0
+        self._keep(numbers[samples], values[samples])
+
+    def _leave_order(self) -> None:
+        """From here on the body's own order is put together, for the next one."""
+        if self._in_order:
+            self._in_order = False
+            self._keys, self._numbers = self._order.keys[: self._lines], [self._order.numbers[: self._lines]]
+
+    def _look_up(self, block: bytes) -> tuple[NDArray[np.int32], NDArray[np.float64]] | None:
+        """Like `Order.read`, by the cache."""
         parts = CUT.split(block)
         keys, words = parts[0:-1:2], parts[1::2]
-        numbers = None if parts[-1] else self._numbers_of(keys)
-        if numbers is None or b"_" in b"".join(words):
-            self._line_by_line(block[:-1].split(b"\n"))
-            return
-        samples = numbers >= 0
-        try:
-            values = list(map(float, words if samples.all() else compress(words, samples.tolist())))
-        except ValueError:
-            self._line_by_line(block[:-1].split(b"\n"))
-            return
-        self._lines += len(words)
-        self._keys += keys
-        self._numbers.append(numbers)
-        self._keep(numbers[samples], np.array(values, dtype=np.float64))
-
-    def _numbers_of(self, keys: list[bytes]) -> NDArray[np.int32] | None:
-        order, at = self._order, self._lines
-        if order.keys[at : at + len(keys)] == keys:
-            return order.numbers[at : at + len(keys)]
-        self._in_order = False
         found = list(map(self._known.get, keys))
-        return None if None in found else np.array(found, dtype=np.int32)
+        if parts[-1] or None in found:
+            return None
+        numbers = np.array(found, dtype=np.int32)
+        samples = numbers >= 0
+        read = _floats(list(compress(words, samples.tolist())))
+        if read is None:
+            return None
+        values = np.full(len(words), np.nan)
+        values[samples] = read
+        self._keys += [key + b" " for key in keys]
+        self._numbers.append(numbers)
+        return numbers, values
 
     def _line_by_line(self, lines: list[bytes]) -> None:
+        self._leave_order()
         known, series, values = self._known.get, [], []
         for at, line in enumerate(lines, start=self._lines + 1):
             key, _, word = line.rpartition(b" ")
@@ -217,8 +259,7 @@ class Body:
                     raise BadExposition(f"line {at}: {error}") from error
                 series.append(found)
         self._lines += len(lines)
-        self._in_order = False
-        self._keys += [b""] * len(lines)
+        self._keys += [NEVER] * len(lines)
         self._numbers.append(np.full(len(lines), COMMENT, dtype=np.int32))
         self._keep(np.array(series, dtype=np.int32), np.array(values, dtype=np.float64))
 
@@ -273,3 +314,13 @@ class Body:
         self._new.clear()
         self._series.append(np.array(series, dtype=np.int32))
         self._values.append(np.array(values, dtype=np.float64))
+
+
+def _floats(words: list[bytes]) -> NDArray[np.float64] | None:
+    """None where a word is no number by itself."""
+    if b"_" in b"".join(words):  # which Python allows between digits
+        return None
+    try:
+        return np.array(list(map(float, words)), dtype=np.float64)
+    except ValueError:
+        return None

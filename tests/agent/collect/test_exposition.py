@@ -173,3 +173,21 @@ def test_new_series_of_many_targets_share_one_room_and_known_ones_need_none() ->
             second.parse(many)
         assert first.parse(many).values.sum() == 2000
     assert second.parse(many).values.sum() == 2000
+
+
+def test_a_line_that_lost_its_key_is_never_taken_for_the_value_of_the_one_before() -> None:
+    exposition = Exposition(Numbers(), Limits())
+    for _ in range(3):
+        exposition.parse(b"# TYPE b gauge\nb 1\na 1\n")
+    with pytest.raises(BadExposition, match="line 3"):
+        exposition.parse(b"# TYPE b gauge\nb 1\n1\n")
+    assert exposition.parse(b"# TYPE b gauge\nb 1\na 2\n").values.tolist() == [1.0, 2.0]
+
+
+def test_values_that_stand_still_beside_some_that_move_stay_what_they_were() -> None:
+    exposition = Exposition(Numbers(), Limits())
+    for n in range(6):
+        text = f"# TYPE a counter\na 7\nb {n}\nc NaN\nd {n % 2}.5\n"
+        values = exposition.parse(text.encode()).values.tolist()
+        assert [values[0], values[1], values[3]] == [7.0, n, n % 2 + 0.5]
+        assert values[2] != values[2]
