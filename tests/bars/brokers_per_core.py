@@ -105,8 +105,8 @@ def judge(found: dict[int, list[Round]]) -> list[str]:
     for count, rows in found.items():
         over = ratio([each.mib_per_cpu_s for each in rows], alone)
         print(
-            f"{count} on one core: {spread([each.mib_per_cpu_s for each in rows])} MiB per CPU second, {over} of what one"
-            f" does; {spread([each.mib_per_s for each in rows])} MiB/s by the clock, the core busy with them"
+            f"{count} on one core: {spread([each.mib_per_cpu_s for each in rows])} MiB per CPU second, {over} of what"
+            f" one does; {spread([each.mib_per_s for each in rows])} MiB/s by the clock, the core busy with them"
             f" {100 * statistics.median(each.busy for each in rows):.0f} % of it"
         )
         if over.median < LEAST:
