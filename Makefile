@@ -7,7 +7,7 @@ SEED ?= 1
 BARS := brokers_per_core catch_up commits disk_per_sample drain failover ingest metadata moves promql recovery scale start store_absent unknown_users
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients client-tools eos interop promql fuzz kill lose-everything powerloss upgrade chaos agent-faults plants bars s3-gateway bench screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients client-tools eos interop promql fuzz kill lose-everything powerloss upgrade chaos agent-faults plants bars s3-gateway bench profile screens docs lock clean
 
 help: ## list the targets, a line each
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ s3-gateway: ## build an S3 server for the bars that moto is too slow for (needs 
 
 bench: $(STAMP) ## speed beside Tansu and Apache Kafka (ARGS="--rounds 7 --loads raw"; see docs/benchmarks.md)
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+profile: $(STAMP) ## where a broker's core goes, by function, for each raw load (ARGS="--batches 16 --write")
+	@$(BIN)/python -m tests.bench.profile $(ARGS)
 
 screens: $(STAMP) ## make the screenshots of the README from the live TUI
 	@$(BIN)/python -m tests.screens
