@@ -23,11 +23,8 @@ def size(value: float | None) -> str:
 
 
 def money(value: float | None) -> str:
-    """`$1,234.56`; four decimals under a dollar, because an hour of a small cluster costs cents."""
-    if value is None:
-        return UNKNOWN
-    digits = 4 if 0 < abs(value) < 1 else 2
-    return f"{'-' if value < 0 else ''}${abs(value):,.{digits}f}"
+    """`$1,234.56`; more decimals under a dollar, because an hour of a small cluster costs cents."""
+    return UNKNOWN if value is None else amounts.money(value)
 
 
 def count(value: float | None) -> str:

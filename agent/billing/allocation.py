@@ -5,7 +5,7 @@
 | topic | storage; copies between replicas | the rest by bytes written and read |
 | client | traffic between zones | the rest by bytes written and read |
 | group | | what its members' clients read, of all bytes moved; traffic between zones by what they read across |
-| zone | brokers by their zone, clients by theirs | the object store is in none |
+| zone | brokers with their WAL and requests by their zone, clients by theirs | what is stored is in none |
 
 The sum is the same whatever the way: only `(not allocated)` differs.
 """
@@ -26,7 +26,7 @@ METHODS = {
     "topic": "storage as measured; the rest by each topic's share of bytes written and read",
     "client": "traffic between zones as measured; the rest by each client's share of bytes written and read",
     "group": "what its members read, of all bytes moved; what producers cause is not allocated",
-    "zone": "brokers and clients by their zone; the object store is in none",
+    "zone": "brokers, with their WAL and requests, and clients by their zone; what is stored is in none",
 }
 
 

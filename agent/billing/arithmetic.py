@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from agent.model.amounts import plain
+
 GIB = 2**30
 
 
@@ -30,7 +32,7 @@ class Line:
     @property
     def words(self) -> str:
         """`2,592,000 GiB written x 0.6667 of it between zones x 0.02 USD/GiB = 34,560.00 USD`."""
-        return f"{' x '.join(f'{amount(term.value)} {term.what}' for term in self.terms)} = {self.usd:,.2f} USD"
+        return f"{' x '.join(f'{amount(term.value)} {term.what}' for term in self.terms)} = {plain(self.usd)} USD"
 
 
 def amount(value: float) -> str:
@@ -65,7 +67,9 @@ def object_storage(stored_bytes: float, price: float) -> Line:
 
 def volumes(stored_bytes: float, copies: float, price: float, component: str = "storage") -> Line:
     """Bytes on brokers' volumes for a month; no head-room is added."""
-    return _line(component, (stored_bytes / GIB, "GiB"), (copies, "copies"), (price, "USD/GiB-month"))
+    return _line(
+        component, (stored_bytes / GIB, "GiB"), (copies, "copy" if copies == 1 else "copies"), (price, "USD/GiB-month")
+    )
 
 
 def crossing(moved_bytes: float, share: float, price: float, what: str = "of it between zones") -> Line:

@@ -58,7 +58,10 @@ class Meter:
             except PriceError as error:
                 notes.add(f"compute is not counted: {error}")
             if broker.instance_type is None:
-                notes.add(f"no instance type is known: {prices.default_instance} of {prices.name} is counted")
+                notes.add(
+                    f"no instance type is known: {prices.default_instance} of {prices.name} is counted; "
+                    "set instance_type in [[cluster]]"
+                )
             if broker.wal_bytes is not None:
                 sums["wal", broker.resource] += hour * volumes(broker.wal_bytes, 1, prices.volume_gb_month).usd
         for (resource, operation), rate in usage.requests_per_s.items():

@@ -164,6 +164,11 @@ def _flush(cluster: Cluster, every_s: float, notes: list[str]) -> Cluster:
 
 
 def _kafka(cluster: Cluster, replicas: int, notes: list[str]) -> Cluster:
+    if replicas > cluster.brokers:
+        raise WhatIfError(
+            f"kafka:rf={replicas} needs {replicas} brokers, and there are {cluster.brokers}: "
+            f"name rf={cluster.brokers} at most"
+        )
     copies = max(cluster.replicas, 1)
     notes.append(
         f"kafka: {cluster.zones} zones, producers spread evenly, consumers read in their own zone, the same machines, "

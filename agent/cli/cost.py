@@ -11,13 +11,14 @@ import typer
 
 from agent.cli.complaint import Complaint
 from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote
-from agent.cli.show import money, put, put_json, table
+from agent.cli.show import money, put, put_json, seconds, table
 
 BAR = 24
 COLUMNS = 72
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 HEIGHT = 6
 _SECONDS = {"h": 3600, "d": 86400, "w": 604800}
+_KEPT_DAYS = 62
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +66,7 @@ def costs_table(by: str, found: dict[str, Any]) -> str:
     ]
     text = table((by, "per hour", "per month", "", "basis", "prices of"), rows, right="per hour,per month")
     text += f"\n\ntotal {money(found['usd_per_hour'])} an hour, {money(found['usd_per_month'])} a month of 730 h"
-    text += f"\nallocated: {found['allocation']}"
+    text += f"\nlist prices of {found['prices']}; allocated: {found['allocation']}"
     return text + (f"\n{found['note']}" if found["note"] else "")
 
 
@@ -81,21 +82,27 @@ def plot(points: Sequence[dict[str, Any]]) -> str:
     rows = ["".join(EIGHTHS[max(0, min(8, level - 8 * row))] for level in levels) for row in reversed(range(HEIGHT))]
     label = f"{money(top)}/h"
     lines = [f"{label if n == 0 else '':>10} {row}" for n, row in enumerate(rows)]
-    lines.append(f"{'':>10} {points[0]['at']} to {points[-1]['at']}")
+    lines.append(f"{'':>10} {_minute(points[0]['at'])} to {_minute(points[-1]['until'])} UTC")
     spent = sum(point["usd"] for point in points)
-    hours = sum(point["watched_s"] for point in points) / 3600
-    return "\n".join([*lines, f"{money(spent)} metered in {hours:,.1f} watched hours"])
+    watched = sum(point["watched_s"] for point in points)
+    return "\n".join([*lines, f"{money(spent)} metered, {seconds(watched)} watched"])
+
+
+def _minute(at: str) -> str:
+    return at[:16].replace("T", " ")
 
 
 def suppositions(found: dict[str, Any]) -> str:
     """Both months line by line, with the arithmetic of each."""
-    parts = [f"what if {', '.join(found['changes'])} (a month, prices of {found['prices']})"]
+    month = f"a month of {found['hours_per_month']:g} h"
+    parts = [f"what if {', '.join(found['changes'])} ({month}, list prices of {found['prices']})"]
     for title, key in (("now", "before"), ("then", "after")):
         parts.append(f"{title}:")
         parts += [f"  {line['component']:<9} {line['arithmetic']}" for line in found[key]]
         parts.append(f"  {'total':<9} {money(found[f'usd_per_month_{key}'])}")
     more = found["usd_per_month_more"]
-    parts.append(f"{money(abs(more))} a month {'more' if more > 0 else 'less'}")
+    difference = f"{money(abs(more))} a month {'more' if more > 0 else 'less'}"
+    parts.append(difference if abs(more) >= 0.005 else "no difference")
     return "\n".join([*parts, *found["notes"]])
 
 
@@ -103,4 +110,10 @@ def _seconds(text: str) -> float:
     match = re.fullmatch(r"(\d+)([hdw])", text)
     if match is None:
         raise Complaint(f"--since {text!r} is not understood", "write it like 12h, 7d or 4w")
-    return float(int(match[1]) * _SECONDS[match[2]])
+    asked = int(match[1]) * _SECONDS[match[2]]
+    if not 0 < asked <= _KEPT_DAYS * _SECONDS["d"]:
+        raise Complaint(
+            f"--since {text!r} is {asked // 3600:,} h",
+            f"what was metered is kept for {_KEPT_DAYS} days: write 1h to {_KEPT_DAYS}d",
+        )
+    return float(asked)

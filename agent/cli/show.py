@@ -46,9 +46,9 @@ def size(value: float | None) -> str:
 
 def money(value: float | None) -> str:
     """`$1,234.56`; a dash where it is not known."""
-    if value is None:
-        return "-"
-    return f"-${-value:,.2f}" if value < 0 else f"${value:,.2f}"
+    from agent.model import amounts
+
+    return "-" if value is None else amounts.money(value)
 
 
 def share(value: float | None) -> str:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from agent.model import amounts
 from agent.model.finding import Cell
 
 MOST_NAME_CHARACTERS = 120
@@ -41,7 +42,7 @@ def duration(seconds: float) -> str:
 
 
 def money(usd: float) -> str:
-    return f"${usd:,.2f}"
+    return amounts.money(usd)
 
 
 def cell(name: str, value: Cell) -> str:

@@ -213,6 +213,7 @@ class Agent:
         now = self._clock.now()
         with Glance(self.rooms.source, now) as glance:
             found = costs(glance.rows("cost"), seen_by(glance), by)
+            found["prices"] = self.rooms.meter.prices.name
             found["notes"] = list(self.rooms.meter.notes)
             if what_if:
                 found["what_if"] = supposed(glance, self.rooms.meter.prices, what_if)

@@ -40,19 +40,20 @@ def costs(rows: Sequence[Row], seen: Seen, by: str) -> dict[str, Any]:
     allocation = Allocation(by, seen)
     sums: defaultdict[str, float] = defaultdict(float)
     dates: dict[str, str] = {}
-    unallocated = 0.0
+    unallocated, newest = 0.0, ""
     for row in kept:
-        left = 1.0
+        left, date = 1.0, str(row["price_date"] or "")
+        newest = max(newest, date)
         for name, share in allocation.of(str(row["component"]), str(row["for_resource"] or "")).items():
             sums[name] += share * row["usd_per_hour"]
-            dates[name] = str(row["price_date"] or "")
+            dates[name] = date
             left -= share
         unallocated += left * row["usd_per_hour"]
     lines = [
         _line(name, amount, basis, dates[name]) for name, amount in sorted(sums.items(), key=lambda item: -item[1])
     ]
     if unallocated > 1e-12:
-        lines.append(_line("(not allocated)", unallocated, basis, ""))
+        lines.append(_line("(not allocated)", unallocated, basis, newest))
     hourly = sum(line["usd_per_hour"] for line in lines) if lines else None
     return {
         "by": by,
@@ -78,6 +79,7 @@ def history(ledger: Ledger, now: datetime, seconds: float) -> list[dict[str, Any
     return [
         {
             "at": timestamp(datetime.fromtimestamp(bucket, now.tzinfo)),
+            "until": timestamp(datetime.fromtimestamp(bucket + 3600 * step_h, now.tzinfo)),
             "watched_s": seen_s,
             "usd": sum(spent[bucket].values()),
             "usd_per_hour": 3600 * sum(spent[bucket].values()) / seen_s,
@@ -103,6 +105,7 @@ def supposed(glance: Glance, prices: PriceBook, changes: Sequence[str]) -> dict[
     return {
         "changes": list(found.changes),
         "prices": prices.name,
+        "hours_per_month": prices.hours_per_month,
         "before": [_shown(line) for line in found.before],
         "after": [_shown(line) for line in found.after],
         "usd_per_month_before": before,

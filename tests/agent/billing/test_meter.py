@@ -45,7 +45,10 @@ def test_a_broker_whose_type_nobody_knows_costs_the_default_and_that_is_said() -
         Usage(brokers=(BrokerUsage(resource="c/broker/0", instance_type=None, spot=False, wal_bytes=None),))
     )
     assert charge.usd_per_hour == PRICES.on_demand[PRICES.default_instance]
-    assert meter.notes == ("no instance type is known: m7g.large of AWS us-east-1 (2026-11-01) is counted",)
+    assert meter.notes == (
+        "no instance type is known: m7g.large of AWS us-east-1 (2026-11-01) is counted; "
+        "set instance_type in [[cluster]]",
+    )
 
 
 def test_logs_on_volumes_and_copies_in_other_zones_cost_what_a_kafka_costs() -> None:

@@ -72,3 +72,8 @@ def test_the_arithmetic_is_shown() -> None:
 def test_a_change_that_cannot_be_meant_is_refused(change: str) -> None:
     with pytest.raises(WhatIfError, match="write"):
         what_if(NOW, PRICES, [change])
+
+
+def test_more_replicas_than_brokers_are_refused_with_both_numbers() -> None:
+    with pytest.raises(WhatIfError, match="kafka:rf=9 needs 9 brokers, and there are 3: name rf=3 at most"):
+        what_if(NOW, PRICES, ["kafka:rf=9"])

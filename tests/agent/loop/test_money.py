@@ -37,6 +37,7 @@ def test_what_the_allocation_does_not_reach_is_a_line_of_its_own():
         for line in costs(ROWS, Seen(brokers=[{"broker": "0", "zone": "zone-a"}]), "zone")["rows"]
     }
     assert lines == {"zone-a": 1.0, "(not allocated)": 0.75}
+    assert {line["price_date"] for line in costs(ROWS, Seen(), "zone")["rows"]} == {"2026-10-01"}
 
 
 def test_a_month_has_730_hours():
