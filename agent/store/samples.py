@@ -4,7 +4,8 @@ Laws:
 1. A round is one transaction: killed at any moment, a round is there whole or not at all.
 2. Nothing is deleted row by row: hot tables are dropped once they are files, files are deleted (agent.store.shelf).
 3. A file that is damaged is renamed (`samples.duckdb.corrupt-...`), never deleted, and the store says so: at once where
-   it cannot be opened or read, else after a second round in a row that it does not take.
+   it cannot be opened or read, else after a second round in a row that it does not take. One that is only held, closed
+   to this user, or too large for the memory or the disk stays where it is (agent.store.failures).
 4. A failed write (a full disk) never ends the process: the round is counted in `dropped`, the connection is made anew
    (DuckDB's stays unusable after a fatal error), and the next round tries again. sent = stored + dropped.
 5. All access goes through one lock but roll-off, which works beside it; `query` returns numpy columns. Times leave
@@ -14,7 +15,6 @@ Laws:
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -29,6 +29,7 @@ from agent.model.clock import Clock
 from agent.store.batch import Batch, Columns, instant
 from agent.store.closing import Closer
 from agent.store.errors import StoreError
+from agent.store.failures import first_line, judge
 from agent.store.hours import KINDS, column_names, hour_name, split_name, within
 from agent.store.identity import DDL, MOST_PENDING, Identities, Labels
 from agent.store.recent import RecentRollups
@@ -41,10 +42,8 @@ CHECKED_ROWS = 5_000_000
 """Hot tables up to this size are read whole at the start, so that damage is found then."""
 STEP = timedelta(minutes=1)
 """A wall clock that moves this much more or less than the other one has stepped."""
-LEAST_FREE_BYTES = 4 << 20
 FEW = 8
 """Less than an eighth of all series: their recent buckets are made for them alone."""
-DAMAGE = ("corrupt", "checksum", "not a valid duckdb", "serializ", "deserializ", "failed to read", "magic bytes")
 
 
 class SampleStore:
@@ -81,7 +80,10 @@ class SampleStore:
         self._identities = Identities()
         self._failures = 0
         self._clocks: tuple[datetime, float] | None = None
-        self.shelf = Shelf(directory, self._keep)
+        try:
+            self.shelf = Shelf(directory, self._keep)
+        except OSError as error:
+            raise StoreError(f"cannot use {directory}: {error}; {judge(error, self.path).remedy}") from error
         self._closer = Closer(self.shelf, self._cursor, self._lock)
         self._recent = RecentRollups(self.shelf, lambda since, until: self.relation("samples", since, until))
         with self._lock:
@@ -107,7 +109,7 @@ class SampleStore:
             written = self._identities.insert(connection, self._clock.now())
         except duckdb.Error as error:
             self._close()
-            raise StoreError(f"new series could not be stored: {_first_line(error)}") from error
+            raise StoreError(f"new series could not be stored: {first_line(error)}") from error
         self._identities.written(written)
 
     def write(self, batch: Batch) -> bool:
@@ -117,7 +119,7 @@ class SampleStore:
                 self._write(self._connected(), batch)
             except (duckdb.Error, StoreError, OSError) as error:
                 self.dropped += batch.rows
-                self._say(f"a round of {batch.rows} samples could not be stored: {_first_line(error)}")
+                self._say(f"a round of {batch.rows} samples could not be stored: {first_line(error)}")
                 self._after(error)
                 return False
             self._failures = 0
@@ -192,9 +194,10 @@ class SampleStore:
             return answer
 
     def _cannot(self, error: duckdb.Error) -> StoreError:
-        if isinstance(error, duckdb.FatalException) or _is_damage(error):
+        failure = judge(error, self.path)
+        if isinstance(error, duckdb.FatalException) or failure.damaged:
             self._after(error)
-        return StoreError(f"{self.path} cannot answer: {_first_line(error)}")
+        return StoreError(f"{self.path} cannot answer: {first_line(error)}")
 
     def query_over(
         self,
@@ -264,7 +267,7 @@ class SampleStore:
                     self._say(f"forgotten, to keep within the bounds: {', '.join(gone[:12])}")
             except (duckdb.Error, OSError, StoreError) as error:
                 with self._lock:
-                    self._say(f"closed hours could not be rolled off: {_first_line(error)}")
+                    self._say(f"closed hours could not be rolled off: {first_line(error)}")
                     if not isinstance(error, OSError):
                         self._close()
 
@@ -310,12 +313,9 @@ class SampleStore:
         try:
             self._connection = self._load()
         except duckdb.Error as error:
-            if "could not set lock" in str(error).lower():
-                raise StoreError(
-                    f"{self.path} is held by another process: end that agent or choose another --dir"
-                ) from error
-            if not self.path.exists() or self._no_room(error):
-                raise StoreError(f"cannot open {self.path}: {_first_line(error)}; free disk space") from error
+            failure = judge(error, self.path)
+            if not self.path.exists() or not (failure.damaged or failure.unclear):
+                raise StoreError(f"cannot open {self.path}: {first_line(error)}; {failure.remedy}") from error
             self._quarantine(error)
             self._connection = self._load()
 
@@ -344,9 +344,10 @@ class SampleStore:
         """A connection that failed is closed; a file that is damaged, or fails twice in a row, is put aside."""
         self._close()
         self._failures += 1
-        if isinstance(error, StoreError | OSError) or self._no_room(error):
+        if isinstance(error, StoreError):
             return
-        if _is_damage(error) or self._failures > 1:
+        failure = judge(error, self.path)
+        if failure.damaged or (failure.unclear and self._failures > 1):
             self._quarantine(error)
 
     def _quarantine(self, error: Exception) -> None:
@@ -359,7 +360,7 @@ class SampleStore:
         self._failures = 0
         self._identities.forget_pending()
         self.generation += 1
-        self._say(f"{self.path} was damaged and is kept as {self.path.name}.corrupt-{free}: {_first_line(error)}")
+        self._say(f"{self.path} was damaged and is kept as {self.path.name}.corrupt-{free}: {first_line(error)}")
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -367,23 +368,8 @@ class SampleStore:
             try:
                 connection.close()
             except duckdb.Error as error:
-                self._say(f"{self.path} closed with an error: {_first_line(error)}")
-
-    def _no_room(self, error: Exception) -> bool:
-        words = str(error).lower()
-        if "no space" in words or "permission" in words or "out of memory" in words:
-            return True
-        return shutil.disk_usage(self.path.parent).free < LEAST_FREE_BYTES
+                self._say(f"{self.path} closed with an error: {first_line(error)}")
 
     def _say(self, what: str) -> None:
         if not self.said or self.said[-1] != what:
             self.said = [*self.said[-19:], what]
-
-
-def _is_damage(error: Exception) -> bool:
-    words = str(error).lower()
-    return any(word in words for word in DAMAGE)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
