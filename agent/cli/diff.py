@@ -13,8 +13,26 @@ def diff(plan: dict[str, Any], *, undo: bool = False) -> str:
     """The whole plan; with `undo`, what taking it back would do."""
     before, after = (plan["after"], plan["before"]) if undo else (plan["before"], plan["after"])
     lines = [f"{plan['id']}  {plan['title']}  [{plan['state']}]", ""]
-    lines += [*_load(before, after), "", *_moves(before, after), "", *_money(plan), *_words(plan)]
-    return "\n".join(lines)
+    if before["assignment"] != after["assignment"]:
+        lines += [*_load(before, after), "", *_moves(before, after), ""]
+    else:
+        lines += [*_settings(plan, undo), "no partition moves", ""]
+    return "\n".join([*lines, *_money(plan), *_words(plan)])
+
+
+def _settings(plan: dict[str, Any], undo: bool) -> list[str]:
+    """What each changed setting is and would be; None stands for the cluster's default."""
+    rows = []
+    for step in plan["steps"]:
+        now, then = step["pre_image"], (step["undo"] or {}) if undo else step["params"]
+        if "name" in now:
+            was = step["params"].get("value") if undo else now.get("value")
+            rows.append((f"{now['topic']} {now['name']}", *(_set(value) for value in (was, then.get("value")))))
+    return [*table(("setting", "now", "then"), rows).splitlines(), ""] if rows else []
+
+
+def _set(value: Any) -> str:
+    return "the default" if value is None else str(value)
 
 
 def _load(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -50,11 +68,7 @@ def _moves(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         for name in sorted({*was, *will})
         if was.get(name) != will.get(name)
     ]
-    return (
-        table(("partition", "replicas now", "replicas then"), moves).splitlines()
-        if moves
-        else ["no assignment changes"]
-    )
+    return table(("partition", "replicas now", "replicas then"), moves).splitlines()
 
 
 def _owners(replicas: list[int] | None) -> str:

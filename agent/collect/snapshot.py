@@ -85,7 +85,7 @@ def look(admin: AdminReader, *, with_configs: bool) -> AdminLook:
 
 
 def _configs(admin: AdminReader, topology: Topology, nodes: list[int], inventory: Inventory) -> Configs:
-    topics = {state.topic for state in topology.partitions} - topology.internal
+    topics = {state.topic for state in topology.partitions}
     found: Configs = {("topic", topic): entries for topic, entries in admin.topic_configs(topics).items()}
     found |= {("broker", broker): entries for broker, entries in admin.broker_configs(nodes).items()}
     for quota in inventory.quotas or ():

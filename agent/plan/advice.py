@@ -61,6 +61,36 @@ ADVICE = {
         text="Start the consumers of group {name}, or, if it is retired, delete the group once its owner agrees:\n"
         "kafka-consumer-groups.sh --bootstrap-server $BOOTSTRAP --describe --group {name}",
     ),
+    "AVL-02": Advice(
+        reason="no live broker holds partitions of {name} in full: only one that does brings them back",
+        text="Start the brokers that the finding names, and look again. Until then do not allow an unclean election:\n"
+        "what only the missing replica has would be lost without a word.\n"
+        "kafka-topics.sh --bootstrap-server $BOOTSTRAP --describe --unavailable-partitions",
+    ),
+    "DUR-01": Advice(
+        reason="how many copies {name} is worth is its owner's decision, and more of them copy all of its data",
+        text="With its owner: three replicas, and min.insync.replicas=2.\n"
+        "kafka-reassign-partitions.sh --bootstrap-server $BOOTSTRAP --reassignment-json-file FILE --execute "
+        "--throttle 50000000\n"
+        "kafka-reassign-partitions.sh ... --verify, when it is done: it takes the throttle away.",
+    ),
+    "DUR-02": Advice(
+        reason="the replicas of {name} that are missing are on brokers: no setting makes them complete",
+        text="Bring back the brokers that the finding names, or give their partitions a replica elsewhere.\n"
+        "kafka-topics.sh --bootstrap-server $BOOTSTRAP --describe --under-min-isr-partitions\n"
+        "A lower min.insync.replicas takes writes again and keeps them on fewer disks: ask the owner of {name} first.",
+    ),
+    "DUR-10": Advice(
+        reason="a follower of {name} that stays behind is slowed by its own broker, or by a throttle: find which first",
+        text="kafka-topics.sh --bootstrap-server $BOOTSTRAP --describe --under-replicated-partitions\n"
+        "One broker in all of them: its disk, network and log. A throttle left behind: "
+        "kafka-reassign-partitions.sh --verify.",
+    ),
+    "LAG-09": Advice(
+        reason="what was deleted before {name} read it is not in the cluster any more",
+        text="Before the consumers of {name} start again: auto.offset.reset=earliest, or they skip the rest too.\n"
+        "kafka-consumer-groups.sh --bootstrap-server $BOOTSTRAP --describe --group {name}",
+    ),
     "OBJ-04": Advice(
         reason="how often a broker uploads is set when it starts, not through the admin API",
         text="Start the brokers with a longer interval, so that fewer and larger objects are written:\n"

@@ -20,7 +20,7 @@ from agent.plan.state import ClusterState
 RETENTION = "retention.ms"
 OVERRIDE = "DYNAMIC_TOPIC_CONFIG"
 RAISE_FACTOR = 2.0
-"""Twice the retention halves the share that the lag has used up, and costs one more retention of storage."""
+"""Twice the retention halves the share that the lag has used up; whole hours, so that a short one grows by more."""
 HOUR_MS = 3_600_000
 
 
@@ -43,7 +43,7 @@ def retention_plan(risk: Risk, state: ClusterState, now: datetime, settings: Pla
     if not raising and new >= old:
         return refused(risk, f"{topic} keeps {_hours(old)} and needs {_hours(new)}: nothing to gain")
     step = _step(topic, old, new, overridden=source == OVERRIDE, state=state, raising=raising)
-    loads = {broker.id: broker.bytes_in_per_s or 0.0 for broker in state.live}
+    loads = {broker.id: broker.bytes_in_per_s for broker in state.live if broker.bytes_in_per_s is not None}
     return proposed(
         [risk],
         state,
@@ -53,16 +53,18 @@ def retention_plan(risk: Risk, state: ClusterState, now: datetime, settings: Pla
         before=outlook(loads, {}),
         after=outlook(loads, {}),
         usd_per_month=None if raising else risk.latest.usd_per_month,
-        risk=_risk(topic, old, raising),
+        risk=_risk(topic, old, new, raising),
         steps=(step,),
     )
 
 
-def _risk(topic: str, old: int, raising: bool) -> str:
+def _risk(topic: str, old: int, new: int, raising: bool) -> str:
     if raising:
+        times = f"up to {new / old:.3g} times as much as it does now" if old else "more than it does now"
         return (
-            f"{topic} stores up to {RAISE_FACTOR:g} times as much until this is taken back. "
-            f"It is meant to be temporary: roll it back to {_hours(old)} once the group has caught up."
+            f"{topic} stores {times} until this is taken back. "
+            f"It is meant to be temporary: roll it back to {_hours(old)} once the group has caught up. "
+            "What has expired already is not brought back."
         )
     return (
         f"Destructive: records of {topic} older than the new retention are deleted and cannot be brought back. "
@@ -99,6 +101,8 @@ def _number(value: Cell) -> int | None:
 
 def _hours(milliseconds: int) -> str:
     hours = milliseconds / HOUR_MS
+    if milliseconds < HOUR_MS:
+        return f"{milliseconds / 60_000:.3g} min" if milliseconds >= 60_000 else f"{milliseconds / 1_000:g} s"
     return f"{hours / 24:g} days" if hours >= 48 and hours % 24 == 0 else f"{hours:.3g} h"
 
 

@@ -230,3 +230,16 @@ def test_a_large_cluster_is_planned_within_seconds():
     loads[7] = [3.0] * 80
     plan = propose([HOT], cluster(loads), None, NOW)
     assert plan.after.busiest_over_mean < plan.before.busiest_over_mean and len(plan.steps) <= 50
+
+
+def test_raising_a_retention_of_minutes_says_how_much_more_is_really_stored():
+    state = cluster(TYPICAL, configs={"orders": {"retention.ms": ("120000", "DYNAMIC_TOPIC_CONFIG")}})
+    plan = propose([risk("LAG-08", "c/group/g", topic="orders")], state, None, NOW)
+    assert plan.title == "Raise retention of orders from 2 min to 1 h"
+    assert "up to 30 times as much" in plan.risk and "roll it back to 2 min" in plan.risk
+
+
+@pytest.mark.parametrize("rule", ["AVL-02", "DUR-01", "DUR-02", "DUR-10"])
+def test_what_only_a_broker_or_an_owner_can_mend_gets_words_and_no_plan(rule):
+    answer = propose([risk(rule, "c/topic/payments")], cluster(TYPICAL), None, NOW)
+    assert isinstance(answer, Refusal) and "payments" in answer.reason and "$BOOTSTRAP" in answer.advice
