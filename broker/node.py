@@ -260,7 +260,7 @@ class Node:
         self._logs.stats.on_hold = self._server.hold_producers
         for listener in self.config.listeners:
             with open_port("--listeners", listener.host, listener.port):
-                tls = self._guards.doors.tls(listener.name)
+                tls = self._guards.doors.tls(listener.name, self._counters.handshake_failed)
                 bound = await self._server.listen(listener.name, listener.host, listener.port, tls)
             self._listeners[listener.name] = self._advertised(listener, bound[1])
         host, port = self.config.peer_listener

@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -119,9 +120,12 @@ class Doors:
             if protocol.encrypts and settings.tls is not None
         }
 
-    def tls(self, listener: str) -> Tls | None:
-        """How the listener encrypts; None: it does not."""
-        return self._tls.get(listener)
+    def tls(self, listener: str, refused: Callable[[str], None]) -> Tls | None:
+        """How the listener encrypts; None: it does not. `refused` is called with its name when a handshake fails."""
+        found = self._tls.get(listener)
+        if found is not None:
+            found.on_refused = partial(refused, listener)
+        return found
 
     def login(self, listener: str) -> Login | None:
         """What a new connection has to go through; None: nothing."""

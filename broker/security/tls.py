@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,8 @@ class Tls:
         self._settings = settings
         self._verify = CLIENT_AUTH[settings.client_auth] if asks_clients else ssl.CERT_NONE
         self._rules = parse_rules(settings.principal_rules)
+        self.on_refused: Callable[[], None] = _nothing
+        """Called for each handshake in which one side does not take what the other offers."""
         self._seen = self._stamps()
         self.context = self._make()
 
@@ -70,6 +72,7 @@ class Tls:
         settings = self._settings
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslobject_class = _telling(lambda: self.on_refused())
         try:
             context.load_cert_chain(settings.keystore, password=_no_password)
         except (OSError, ValueError) as error:
@@ -88,6 +91,26 @@ class Tls:
                 raise InvalidConfig(f"ssl.truststore.location {settings.truststore}: {_why(error)}") from None
             context.verify_mode = self._verify
         return context
+
+
+def _telling(refused: Callable[[], None]) -> type[ssl.SSLObject]:
+    """Sessions that say when their handshake fails: the protocol above never hears of a client that did not get in."""
+
+    class Session(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except ssl.SSLError:
+                refused()
+                raise
+
+    return Session
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _no_password() -> str:

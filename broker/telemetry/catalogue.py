@@ -81,9 +81,13 @@ _SECURITY = {
         *("listener", "mechanism"),
     ),
     "kafka_server_failed_authentication_total": _counter(
-        "Clients whose word was wrong, or that asked for a mechanism that is not enabled (unknown). TLS handshakes that"
-        " fail are in no count.",
+        "Clients whose word was wrong, or that asked for a mechanism that is not enabled (unknown).",
         *("listener", "mechanism"),
+    ),
+    "kafka_server_failed_tls_handshake_total": _counter(
+        "TLS handshakes that failed: no certificate or one of a stranger, no version or cipher in common, no TLS at"
+        " all, or a client that does not trust this broker and says so. Who goes away in silence is in no count.",
+        "listener",
     ),
     "kafka_server_authorization_denied_total": _counter(
         "Requests of which something was refused for want of a right.", "type"

@@ -21,6 +21,7 @@ def write_security(page: Page, counters: Counters) -> None:
     """Who came in, and who was refused."""
     page.table("kafka_server_successful_authentication_total", counters.authentications)
     page.table("kafka_server_failed_authentication_total", counters.failed_authentications)
+    page.table("kafka_server_failed_tls_handshake_total", counters.failed_handshakes)
     page.table("kafka_server_authorization_denied_total", counters.denials)
     page.table("kafka_server_hung_up_total", counters.hang_ups)
 

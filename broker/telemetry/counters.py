@@ -74,6 +74,8 @@ class Counters:
         """(listener, mechanism)"""
         self.denials: defaultdict[tuple[str, ...], float] = defaultdict(float)
         """(API,)"""
+        self.failed_handshakes: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """(listener,)"""
         self.hang_ups: defaultdict[tuple[str, ...], float] = defaultdict(float)
         """(listener, reason)"""
         self.client_throttles: defaultdict[tuple[str, ...], float] = defaultdict(float)
@@ -126,6 +128,10 @@ class Counters:
     def authenticated(self, listener: str, mechanism: str, succeeded: bool) -> None:
         """A client has said who it is, or failed to."""
         (self.authentications if succeeded else self.failed_authentications)[listener, mechanism] += 1
+
+    def handshake_failed(self, listener: str) -> None:
+        """A client and a listener that encrypts did not come to terms."""
+        self.failed_handshakes[(listener,)] += 1
 
     def denied(self, name: str) -> None:
         """Something in the answer to that API was refused for want of a right."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 
 from tests.broker.api.conftest import Broker, Wire
@@ -61,6 +62,49 @@ async def test_a_certificate_counts_as_a_word(start: Start, authority: Authority
         await wire.ask(18, 0)
         wire.writer.close()
     assert await figures(broker, "successful_authentication") == {"listener=SSL,mechanism=SSL": 1}
+
+
+async def test_handshakes_that_fail_are_counted_by_listener_also_after_a_new_certificate(
+    start: Start, authority: Authority
+) -> None:
+    own = authority.issue("broker", "broker.pem")
+    broker = await start(
+        "SSL",
+        ssl_keystore_location=str(own),
+        ssl_truststore_location=str(authority.path),
+        ssl_client_auth="required",
+    )
+    host, _, port = broker.address.rpartition(":")
+    trusting = ssl.create_default_context(cafile=str(authority.path))
+    trusting.load_cert_chain(authority.issue("alice", "alice.pem"))
+
+    def knock(context: ssl.SSLContext | None) -> bool:
+        """Whether it is let in."""
+        with socket.create_connection((host, int(port)), timeout=10) as plain:
+            try:
+                door = context.wrap_socket(plain, server_hostname=host) if context is not None else plain
+                door.sendall(bytes.fromhex("00000010001200000000000100066b6e6f636b73"))
+                return door.recv(1) == b"\0"
+            except (ssl.SSLError, ConnectionError):
+                return False
+
+    async def counted(failed: int) -> None:
+        async with asyncio.timeout(10):
+            while True:
+                if await figures(broker, "failed_tls_handshake") == {"listener=SSL": failed}:
+                    return
+                await asyncio.sleep(0.01)
+
+    nameless = ssl.create_default_context(cafile=str(authority.path))
+    for context, failed in ((nameless, 1), (ssl.create_default_context(), 2), (None, 3)):
+        assert not await asyncio.to_thread(knock, context)
+        await counted(failed)
+    assert await asyncio.to_thread(knock, trusting)
+    authority.issue("broker", "broker.pem")
+    await broker.node._server.renew()
+    assert await asyncio.to_thread(knock, trusting)
+    assert not await asyncio.to_thread(knock, nameless)
+    await counted(4)
 
 
 async def test_refusals_are_counted_by_request_and_hang_ups_by_reason(start: Start) -> None:
