@@ -53,8 +53,9 @@ fuzz: $(STAMP) ## bad frames and forged batches for every API and version of a r
 interop: $(STAMP) ## streampilot on a real Apache Kafka of three brokers: JMX exporter, SCRAM, TLS, ACLs (from Maven; needs Java)
 	@$(BIN)/python -m tests.interop.run
 
-eos: $(STAMP) ## exactly once: consume, transform, produce while brokers and clients are killed (MINUTES= SEED= CELL=)
-	@$(BIN)/python -m tests.eos.run --minutes $(or $(MINUTES),10) $(if $(CELL),--cell $(CELL)) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+eos: $(STAMP) ## exactly once: consume, transform, produce while brokers and clients are killed (MINUTES= SEED= CELL= CLIENT=java)
+	@test "$(CLIENT)" != java || $(BIN)/python -m tests.clients.prepare
+	@$(BIN)/python -m tests.eos.run --minutes $(or $(MINUTES),10) $(if $(CELL),--cell $(CELL)) $(if $(CLIENT),--client $(CLIENT)) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 
 promql: $(STAMP) ## the PromQL compliance queries, here and in a real Prometheus 2.42 (installs it by apt; SEED=)
 	@command -v prometheus >/dev/null || { echo "installing prometheus, a Debian package" >&2; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends prometheus >/dev/null; }

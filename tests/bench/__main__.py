@@ -109,7 +109,7 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
     applied = [load for load in librdkafka.LOADS if not asked.batches or load.batch_bytes >> 10 in asked.batches]
     for kind, module in (("librdkafka", librdkafka), ("java", java_perf)):
         for load in applied if kind in kinds else ():
-            each = replace(load, total_bytes=int(load.total_bytes * asked.part))
+            each = replace(load, total_bytes=max(int(load.total_bytes * asked.part) >> 20, 1) << 20)
             bench.tell(f"{load.name}, {kind}", module.COLUMNS,
                        lambda arm, number, each=each, module=module: module.measure(arm, each, number))  # fmt: skip
 

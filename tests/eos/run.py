@@ -1,8 +1,9 @@
-"""Exactly once under kill -9: `make eos` (MINUTES=, SEED=, CELL=).
+"""Exactly once under kill -9: `make eos` (MINUTES=, SEED=, CELL=, CLIENT=).
 
-Three brokers, three workers that consume, transform and produce in transactions, one source, one read_committed reader
-from the first moment and another one at the end. Brokers and workers are killed at random and started again. Clean
-means: the output is the input, in the order of each partition, each record once, and no aborted record was ever seen.
+Three brokers, three workers that consume, transform and produce in transactions (with librdkafka, or with CLIENT=java
+the Java client, in a JVM each), one source, one read_committed reader from the first moment and another one at the end.
+Brokers and workers are killed at random and started again. Clean means: the output is the input, in the order of each
+partition, each record once, and no aborted record was ever seen.
 The last line is the verdict; the exit code is 0 only when it is CLEAN.
 """
 
@@ -24,12 +25,14 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.chaos.cells import CELLS
+from tests.clients import java_program
 from tests.eos.ground import standing
 from tests.eos.reading import PARTITIONS, Reader
 from tests.faults.brokers import Brokers, DidNotStart
 
 DISK = "sqlite-file-disk"
 WORKERS = 3
+CLIENTS = ("librdkafka", "java")
 SETTLE_S = 120.0
 """For the workers to catch up when all is quiet: a session, a transaction's timeout, and room for a busy machine."""
 
@@ -46,6 +49,8 @@ class Plan:
     worker_kills: int | None = None
     cell: str = DISK
     """What the cluster stands on: one of the names in tests/chaos/cells.py."""
+    client: str = "librdkafka"
+    """Whose workers: one of CLIENTS."""
 
 
 @dataclass(kw_only=True)
@@ -89,16 +94,19 @@ class Source(threading.Thread):
 class Workers:
     """Their processes; narration goes to DIR/worker-N.err."""
 
-    def __init__(self, bootstrap: str, directory: Path, seed: int) -> None:
-        self._bootstrap, self._directory, self._seed = bootstrap, directory, seed
+    def __init__(self, bootstrap: str, directory: Path, seed: int, client: str) -> None:
+        self._bootstrap, self._directory, self._seed, self._client = bootstrap, directory, seed, client
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._lives = 0
 
     def start(self, number: int) -> None:
         self._lives += 1
+        what = (self._bootstrap, f"worker-{number}", f"{self._seed}.{self._lives}")
+        command = [sys.executable, "-m", "tests.eos.worker", *what]
+        if self._client == "java":
+            command = java_program.command("Transforming", *what)
         with (self._directory / f"worker-{number}.err").open("ab") as narration:
-            command = [sys.executable, "-m", "tests.eos.worker", self._bootstrap, f"worker-{number}"]
-            self._running[number] = subprocess.Popen([*command, f"{self._seed}.{self._lives}"], stderr=narration)
+            self._running[number] = subprocess.Popen(command, stderr=narration)
 
     def kill(self, number: int) -> None:
         process = self._running.pop(number)
@@ -146,7 +154,8 @@ def havoc(brokers: Brokers, workers: Workers, plan: Plan, tally: Tally) -> None:
 def run(plan: Plan, directory: Path) -> bool:
     """Whether it was clean; the last line that is printed says so."""
     print(
-        f"{plan.cell}: seed {plan.seed}, {plan.seconds:g} s, {plan.records_per_s} records a second, in {directory}",
+        f"{plan.cell}, {plan.client}: seed {plan.seed}, {plan.seconds:g} s, {plan.records_per_s} records a second,"
+        f" in {directory}",
         flush=True,
     )
     with standing(CELLS[plan.cell], directory) as brokers:
@@ -155,7 +164,7 @@ def run(plan: Plan, directory: Path) -> bool:
 
 def run_on(brokers: Brokers, plan: Plan, directory: Path) -> bool:
     """The same, on brokers that are still to be started."""
-    workers = Workers(brokers.bootstrap, directory, plan.seed)
+    workers = Workers(brokers.bootstrap, directory, plan.seed, plan.client)
     tally = Tally()
     try:
         brokers.start()
@@ -207,15 +216,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--cell", choices=tuple(CELLS), default=DISK, help="what the cluster stands on")
+    parser.add_argument("--client", choices=CLIENTS, default=CLIENTS[0], help="the workers' client; java needs a JDK")
     parser.add_argument("--rate", type=int, default=150, help="records a second")
     parser.add_argument("--seed", type=int, default=None, help="repeats a run; random when left out")
     parser.add_argument("--keep", action="store_true", help="leave the directory for a look")
     given = parser.parse_args()
+    if given.client == "java" and (why := java_program.missing()):
+        parser.error(why)
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1 << 31)
     directory = Path(tempfile.mkdtemp(prefix="streampilot-eos-"))
     clean = False
     try:
-        plan = Plan(seed=seed, seconds=given.minutes * 60, records_per_s=given.rate, cell=given.cell)
+        plan = Plan(seed=seed, seconds=given.minutes * 60, records_per_s=given.rate, cell=given.cell,
+                    client=given.client)  # fmt: skip
         clean = run(plan, directory)
     except DidNotStart as error:
         print(f"NOT CLEAN: {error}")
