@@ -113,7 +113,7 @@ async def test_refusals_are_counted_by_request_and_hang_ups_by_reason(start: Sta
         sasl_enabled_mechanisms="PLAIN",
         authorizer_class_name="StandardAuthorizer",
         super_users="User:admin",
-        connections_max_reauth_ms="200",
+        connections_max_reauth_ms="1000",
         max_connections="3",
     )
     admin, alice, stranger = [await broker.connect() for _ in range(3)]
@@ -124,7 +124,7 @@ async def test_refusals_are_counted_by_request_and_hang_ups_by_reason(start: Sta
     assert (await metadata(admin, "t"), await metadata(alice, "t")) == (3, 29)
     stranger.request(3, 4, topics=[], allow_auto_topic_creation=False)
     assert await stranger.hung_up()
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(1.05)
     alice.request(18, 0)
     admin.request(3, 4, topics=[], allow_auto_topic_creation=False)
     assert await admin.hung_up()
