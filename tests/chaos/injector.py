@@ -23,8 +23,9 @@ from kafka.errors import KafkaError
 from tests.chaos.cells import Cluster
 from tests.chaos.faults import Fault
 from tests.chaos.history import Anomalies, Place
+from tests.chaos.places import PLACES, TOPICS
 from tests.chaos.proxy import Weather
-from tests.chaos.workload import PLACES, TOPICS, Workload, wait_until
+from tests.chaos.workload import Workload, wait_until
 from tests.faults.brokers import DidNotStart
 
 IN_FLIGHT_S = 1.0

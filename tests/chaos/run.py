@@ -34,8 +34,9 @@ from tests.chaos.faults import Profile, schedule
 from tests.chaos.history import Anomalies
 from tests.chaos.injector import Injector
 from tests.chaos.launch import Manner
+from tests.chaos.places import PARTITIONS, TOPICS
 from tests.chaos.scenarios import run_scenarios
-from tests.chaos.workload import PARTITIONS, TOPICS, Workload, wait_until
+from tests.chaos.workload import Workload, wait_until
 from tests.faults.brokers import DidNotStart
 
 PER_S = 3_000.0

@@ -24,7 +24,8 @@ from tests.chaos.cells import CELLS, SHORT, Cell, Cluster, Ground
 from tests.chaos.checker import check
 from tests.chaos.history import Anomalies
 from tests.chaos.launch import Manner
-from tests.chaos.workload import PARTITIONS, TOPICS, Workload, wait_until
+from tests.chaos.places import PARTITIONS, TOPICS
+from tests.chaos.workload import Workload, wait_until
 from tests.faults.brokers import DidNotStart
 
 FLAGS = ("--upload-interval", "1", "--wal-size", "64MiB")

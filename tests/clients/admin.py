@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tests.clients import reference
 from tests.clients.cells import Ground
-from tests.clients.driver import Driver
+from tests.clients.driver import Driver, Reading
 from tests.clients.records import records
 from tests.clients.usual import read_all
 
@@ -69,7 +69,7 @@ def administer(driver: Driver, admin: Admin, ground: Ground) -> list[str]:
         admin.grow(topic, 4)
         faults += _becomes("partitions", lambda: admin.partitions(topic), 4)
         reference.write(ground, topic, sent)
-        with closing(driver.reader(ground, topic, group=group)) as reader:
+        with closing(driver.reader(ground, topic, Reading(group=group))) as reader:
             got = read_all(reader, len(sent), ground.timeout_s)
             reader.commit()
         faults += _equal("records read", len(got), len(sent))

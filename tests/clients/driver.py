@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from tests.clients.cells import Ground
@@ -13,6 +14,22 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 HEARTBEAT_MS = 500
 LARGE_LIMIT = 6 * 1024 * 1024
 """What topic and client are told to take when messages are large."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a consumer reads: from the beginning, as its library does unless it is told otherwise."""
+
+    door: str = ""
+    group: str = ""
+    """Empty: it reads all partitions by itself."""
+    protocol: str = "classic"
+    committed_only: bool = False
+    large: bool = False
+    rack: str = ""
+
+
+ALONE = Reading()
 
 
 class Writer(Protocol):
@@ -68,19 +85,8 @@ class Driver(Protocol):
     def transactional(self, ground: Ground, transactional_id: str) -> TransactionalWriter:
         """A producer of transactions."""
 
-    def reader(
-        self,
-        ground: Ground,
-        topic: str,
-        *,
-        door: str = "",
-        group: str = "",
-        protocol: str = "classic",
-        committed_only: bool = False,
-        large: bool = False,
-        rack: str = "",
-    ) -> Reader:
-        """A consumer; without a group it reads all partitions by itself. Its client id is the ground's name."""
+    def reader(self, ground: Ground, topic: str, how: Reading = ALONE) -> Reader:
+        """A consumer. Its client id is the ground's name."""
 
 
 def records_of(driver: object, count: int) -> list[Record]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 
 from tests.clients import reference
 from tests.clients.cells import Ground
-from tests.clients.driver import Driver, Reader, records_of
+from tests.clients.driver import Driver, Reader, Reading, records_of
 from tests.clients.records import PARTITIONS, Got, Record, differences
 
 _POLL_S = 0.2
@@ -59,7 +59,7 @@ def two_members(driver: Driver, ground: Ground, *, protocol: str = "classic") ->
     reference.create(ground, topic)
 
     def make() -> Reader:
-        return driver.reader(ground, topic, group=group, protocol=protocol)
+        return driver.reader(ground, topic, Reading(group=group, protocol=protocol))
 
     def produce(part: list[Record]) -> None:
         with closing(driver.writer(ground)) as writer:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from tests.clients import reference
 from tests.clients.cells import Ground
-from tests.clients.driver import Driver, records_of
+from tests.clients.driver import Driver, Reading, records_of
 from tests.clients.records import Got, differences
 from tests.clients.scrape import bytes_read_from
 
@@ -25,7 +25,7 @@ def near(driver: Driver, ground: Ground) -> list[str]:
     got: list[Got] = []
     written = 0
     deadline = time.monotonic() + ground.timeout_s
-    with closing(driver.reader(ground, ground.name, rack=f"zone-{own}")) as reader:
+    with closing(driver.reader(ground, ground.name, Reading(rack=f"zone-{own}"))) as reader:
         while len(got) < len(sent) and time.monotonic() < deadline:
             if written < len(sent) and len(got) == written:
                 reference.write(ground, ground.name, sent[written : written + piece])

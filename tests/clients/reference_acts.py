@@ -10,6 +10,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.clients.cells import Ground
+from tests.clients.driver import Reading
 from tests.clients.records import Got, Record
 from tests.clients.with_confluent_kafka import DRIVER
 
@@ -36,7 +37,7 @@ def write(ground: Ground, topic: str, sent: Sequence[Record], codec: str) -> Non
 
 def read(ground: Ground, topic: str, count: int, committed_only: bool, more: bool) -> list[Got]:
     got: list[Got] = []
-    reader = DRIVER.reader(ground, topic, client_id="reference", committed_only=committed_only)
+    reader = DRIVER.reader(ground, topic, Reading(committed_only=committed_only), client_id="reference")
     deadline = time.monotonic() + ground.timeout_s
     with closing(reader):
         while len(got) < count and time.monotonic() < deadline:

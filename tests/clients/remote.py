@@ -28,7 +28,7 @@ from itertools import islice
 from typing import Any
 
 from tests.clients.cells import Ground
-from tests.clients.driver import LARGE_LIMIT
+from tests.clients.driver import ALONE, LARGE_LIMIT, Reading
 from tests.clients.records import Got, Record
 
 _START_S = 60.0
@@ -163,21 +163,10 @@ class Remote:
         line.ask("writer", **options(ground, ""), **given)
         return _Writer(line)
 
-    def reader(
-        self,
-        ground: Ground,
-        topic: str,
-        *,
-        door: str = "",
-        group: str = "",
-        protocol: str = "classic",
-        committed_only: bool = False,
-        large: bool = False,
-        rack: str = "",
-    ) -> _Reader:
+    def reader(self, ground: Ground, topic: str, how: Reading = ALONE) -> _Reader:
         line = self.line(ground)
-        given = {"topic": topic, "group": group, "protocol": protocol, "committedOnly": committed_only}
-        opened = line.ask("reader", **options(ground, door), **given, large=_limit(large), rack=rack)
+        given = {"topic": topic, "group": how.group, "protocol": how.protocol, "committedOnly": how.committed_only}
+        opened = line.ask("reader", **options(ground, how.door), **given, large=_limit(how.large), rack=how.rack)
         return _Reader(line, opened["id"])
 
     def admin(self, ground: Ground) -> list[str]:

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from tests.clients import reference
 from tests.clients.cells import Ground
-from tests.clients.driver import Driver, records_of
+from tests.clients.driver import Driver, Reading, records_of
 from tests.clients.records import Got, Record, differences
 
 _POLL_S = 0.5
@@ -33,7 +33,7 @@ def transactions(driver: Driver, ground: Ground) -> list[str]:
         writer.abort()
         with closing(driver.writer(ground)) as plain:  # its own: another's partitioner would mix the order up
             plain.send(source, sent[half:])
-        with closing(driver.reader(ground, source, group=group, committed_only=True)) as reader:
+        with closing(driver.reader(ground, source, Reading(group=group, committed_only=True))) as reader:
             moved: list[Got] = []
             deadline = time.monotonic() + ground.timeout_s
             while len(moved) < len(sent) - half and time.monotonic() < deadline:
@@ -66,7 +66,7 @@ def _committed(driver: Driver, ground: Ground, topic: str, count: int) -> list[G
     """What a read_committed reader sees: `count`, and whatever else comes."""
     got: list[Got] = []
     deadline = time.monotonic() + ground.timeout_s
-    with closing(driver.reader(ground, topic, committed_only=True)) as reader:
+    with closing(driver.reader(ground, topic, Reading(committed_only=True))) as reader:
         while len(got) < count and time.monotonic() < deadline:
             got += reader.poll(_POLL_S)
         return got + reader.poll(_ENDS_S)

@@ -9,7 +9,7 @@ from functools import partial
 
 from tests.clients import reference
 from tests.clients.cells import Cell, Ground
-from tests.clients.driver import DOORS, LARGE_LIMIT, Driver, Reader, records_of
+from tests.clients.driver import DOORS, LARGE_LIMIT, Driver, Reader, Reading, records_of
 from tests.clients.groups import two_members
 from tests.clients.near import near
 from tests.clients.records import PARTITIONS, Got, Record, differences, records
@@ -69,7 +69,7 @@ def _there_and_back(
 ) -> list[str]:
     with closing(driver.writer(ground, door=door, large=large)) as writer:
         writer.send(topic, sent)
-    with closing(driver.reader(ground, topic, door=door, large=large)) as reader:
+    with closing(driver.reader(ground, topic, Reading(door=door, large=large))) as reader:
         return differences(sent, read_all(reader, len(sent), ground.timeout_s))
 
 

@@ -16,7 +16,7 @@ from aiokafka.abc import AbstractTokenProvider
 from tests.clients.admin import administer
 from tests.clients.aiokafka_admin import AiokafkaAdmin
 from tests.clients.cells import COLUMNS, Cell, Ground
-from tests.clients.driver import CODECS, HEARTBEAT_MS, LARGE_LIMIT
+from tests.clients.driver import ALONE, CODECS, HEARTBEAT_MS, LARGE_LIMIT, Reading
 from tests.clients.records import Got, Record, got_of
 from tests.clients.usual import cells
 
@@ -169,21 +169,10 @@ class _Driver:
     def transactional(self, ground: Ground, transactional_id: str) -> _Writer:
         return _Writer(ground, settings(ground) | {"transactional_id": transactional_id})
 
-    def reader(
-        self,
-        ground: Ground,
-        topic: str,
-        *,
-        door: str = "",
-        group: str = "",
-        protocol: str = "classic",
-        committed_only: bool = False,
-        large: bool = False,
-        rack: str = "",
-    ) -> _Reader:
-        given = settings(ground, door) | {"heartbeat_interval_ms": HEARTBEAT_MS}
-        given["isolation_level"] = "read_committed" if committed_only else "read_uncommitted"
-        return _Reader(ground, topic, group, given | ({"client_rack": rack} if rack else {}))
+    def reader(self, ground: Ground, topic: str, how: Reading = ALONE) -> _Reader:
+        given = settings(ground, how.door) | {"heartbeat_interval_ms": HEARTBEAT_MS}
+        given["isolation_level"] = "read_committed" if how.committed_only else "read_uncommitted"
+        return _Reader(ground, topic, how.group, given | ({"client_rack": how.rack} if how.rack else {}))
 
 
 DRIVER = _Driver()

@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from tests.clients.admin import administer
 from tests.clients.cells import COLUMNS, Cell, Ground
 from tests.clients.confluent_kafka_admin import ConfluentAdmin
-from tests.clients.driver import CODECS, HEARTBEAT_MS, LARGE_LIMIT
+from tests.clients.driver import ALONE, CODECS, HEARTBEAT_MS, LARGE_LIMIT, Reading
 from tests.clients.records import Got, Record
 from tests.clients.usual import cells
 
@@ -153,26 +153,14 @@ class _Driver:
         writer._producer.init_transactions(ground.timeout_s)
         return writer
 
-    def reader(
-        self,
-        ground: Ground,
-        topic: str,
-        *,
-        door: str = "",
-        group: str = "",
-        protocol: str = "classic",
-        committed_only: bool = False,
-        large: bool = False,
-        rack: str = "",
-        client_id: str = "",
-    ) -> _Reader:
-        given = settings(ground, door, client_id)
-        given["isolation.level"] = "read_committed" if committed_only else "read_uncommitted"
-        if protocol != "classic":
-            given["group.protocol"] = protocol
-        elif group:
+    def reader(self, ground: Ground, topic: str, how: Reading = ALONE, *, client_id: str = "") -> _Reader:
+        given = settings(ground, how.door, client_id)
+        given["isolation.level"] = "read_committed" if how.committed_only else "read_uncommitted"
+        if how.protocol != "classic":
+            given["group.protocol"] = how.protocol
+        elif how.group:
             given["heartbeat.interval.ms"] = HEARTBEAT_MS
-        return _Reader(topic, group, given | ({"client.rack": rack} if rack else {}))
+        return _Reader(topic, how.group, given | ({"client.rack": how.rack} if how.rack else {}))
 
 
 DRIVER = _Driver()

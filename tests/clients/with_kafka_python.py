@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from tests.clients.admin import administer
 from tests.clients.cells import COLUMNS, Cell, Ground
-from tests.clients.driver import CODECS, HEARTBEAT_MS, LARGE_LIMIT
+from tests.clients.driver import ALONE, CODECS, HEARTBEAT_MS, LARGE_LIMIT, Reading
 from tests.clients.kafka_python_admin import NewAdmin, OldAdmin
 from tests.clients.records import Got, Record, got_of
 from tests.clients.usual import cells
@@ -164,22 +164,11 @@ class _Driver:
         writer._producer.init_transactions()
         return writer
 
-    def reader(
-        self,
-        ground: Ground,
-        topic: str,
-        *,
-        door: str = "",
-        group: str = "",
-        protocol: str = "classic",
-        committed_only: bool = False,
-        large: bool = False,
-        rack: str = "",
-    ) -> _Reader:
-        given = settings(ground, door) | {"heartbeat_interval_ms": HEARTBEAT_MS}
-        if committed_only:
+    def reader(self, ground: Ground, topic: str, how: Reading = ALONE) -> _Reader:
+        given = settings(ground, how.door) | {"heartbeat_interval_ms": HEARTBEAT_MS}
+        if how.committed_only:
             given["isolation_level"] = "read_committed"
-        return _Reader(topic, group, given | ({"client_rack": rack} if rack else {}))
+        return _Reader(topic, how.group, given | ({"client_rack": how.rack} if how.rack else {}))
 
 
 DRIVER = _Driver()

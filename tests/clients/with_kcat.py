@@ -17,7 +17,7 @@ from contextlib import closing
 
 from tests.clients import reference
 from tests.clients.cells import COLUMNS, Cell, Ground
-from tests.clients.driver import CODECS, HEARTBEAT_MS, LARGE_LIMIT
+from tests.clients.driver import ALONE, CODECS, HEARTBEAT_MS, LARGE_LIMIT, Reading
 from tests.clients.records import Got, Headers, Record, differences, records
 from tests.clients.usual import cells, read_all
 
@@ -173,23 +173,12 @@ class _Driver:
     def transactional(self, ground: Ground, transactional_id: str) -> _Writer:
         return _Writer(ground, "", "-X", f"transactional.id={transactional_id}", "-m", "30")
 
-    def reader(
-        self,
-        ground: Ground,
-        topic: str,
-        *,
-        door: str = "",
-        group: str = "",
-        protocol: str = "classic",
-        committed_only: bool = False,
-        large: bool = False,
-        rack: str = "",
-    ) -> _Reader:
+    def reader(self, ground: Ground, topic: str, how: Reading = ALONE) -> _Reader:
         settings = {"auto.offset.reset": "earliest", "heartbeat.interval.ms": str(HEARTBEAT_MS)}
-        settings["isolation.level"] = "read_committed" if committed_only else "read_uncommitted"
-        settings |= {"client.rack": rack} if rack else {}
-        command = _kcat(ground, door, "-u", *_set(settings), "-f", "%p\t%o\t%h\t%k\t%s\n")
-        command += ["-G", group, topic] if group else ["-C", "-o", "beginning", "-t", topic]
+        settings["isolation.level"] = "read_committed" if how.committed_only else "read_uncommitted"
+        settings |= {"client.rack": how.rack} if how.rack else {}
+        command = _kcat(ground, how.door, "-u", *_set(settings), "-f", "%p\t%o\t%h\t%k\t%s\n")
+        command += ["-G", how.group, topic] if how.group else ["-C", "-o", "beginning", "-t", topic]
         return _Reader(command, ground.timeout_s)
 
 
@@ -206,7 +195,7 @@ def _transactions(ground: Ground) -> list[str]:
     writer.send(ground.name, sent[:half])
     writer.begin_and_abort(ground.name, never, ground, half + len(never))
     writer.send(ground.name, sent[half:])
-    with closing(DRIVER.reader(ground, ground.name, committed_only=True)) as reader:
+    with closing(DRIVER.reader(ground, ground.name, Reading(committed_only=True))) as reader:
         got = read_all(reader, len(sent), ground.timeout_s) + reader.poll(1.0)
     told = reference.read(ground, ground.name, len(sent), committed_only=True, more=True)
     faults = [f"by the reference: {fault}" for fault in differences(sent, told, gaps=True)]

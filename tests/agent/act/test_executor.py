@@ -1,59 +1,15 @@
-"""Plans executed, interrupted, resumed, verified and taken back."""
+"""Plans executed, or refused: approvals, caps, the kill switch, and what the cluster answers."""
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
 from agent.act import ActSettings, Executor, NotAllowed, verify_audit
-from agent.model.clock import HandClock
-from agent.model.plan import Outlook
-from agent.plan import PlanSettings, propose
-from agent.plan.state import ClusterState
 from agent.store.errors import StateError
-from agent.store.state import State
-from tests.agent.act.recording import Crash, Fuse, FusedState, RecordingCluster
-from tests.agent.plan.clusters import NOW, cluster, risk
-
-HOT = risk("BAL-01", "c/broker/0")
-LOADS = {0: [4, 3, 2, 1, 1, 1], 1: [1, 1], 2: [1, 1]}
-WEEK = {"orders": {"retention.ms": ("1000", "DEFAULT_CONFIG")}}
-
-
-def recorded(state: ClusterState, **options) -> RecordingCluster:
-    return RecordingCluster({p.id: list(p.replicas) for p in state.partitions}, **options)
-
-
-@pytest.fixture
-def keeper(tmp_path):
-    state = State(tmp_path / "state.sqlite")
-    yield state
-    state.close()
-
-
-@pytest.fixture
-def clock():
-    return HandClock(NOW)
-
-
-@pytest.fixture
-def picture():
-    return cluster(LOADS)
-
-
-@pytest.fixture
-def plan(picture):
-    return propose([HOT], picture, None, NOW)
-
-
-def approved(admin, keeper, clock, plan, settings=None) -> Executor:
-    executor = Executor(admin, keeper, clock, settings)
-    executor.submit(plan)
-    executor.approve(plan, "ann", "looks right")
-    return executor
+from tests.agent.act.hot import approved, recorded
 
 
 def test_runs_every_step_and_waits_for_the_verification(keeper, clock, picture, plan):
@@ -252,149 +208,6 @@ def test_apache_kafka_gets_its_preferred_leaders_elected(keeper, clock, picture,
     assert done.state == "verifying"
     assert all(admin.leaders[key] == replicas[0] for key, replicas in admin.replicas.items())
     assert sum(effect[0] == "elect" for effect in admin.effects) == len(plan.steps)
-
-
-def crash_points(tmp_path, plan, picture, run) -> int:
-    """How often an uninterrupted run passes the fuse."""
-    fuse = Fuse()
-    admin = recorded(picture)
-    state = State(tmp_path / "count.sqlite")
-    executor = approved(admin, state, HandClock(NOW), plan)
-    admin.fuse = fuse
-    run(Executor(admin, FusedState(state, fuse), HandClock(NOW)), executor)
-    state.close()
-    return fuse.passed
-
-
-def test_killed_at_any_point_it_resumes_and_no_step_runs_twice(tmp_path, picture):
-    plan = propose([HOT], picture, None, NOW, PlanSettings(max_moves=3))
-    points = crash_points(tmp_path, plan, picture, lambda fused, _: fused.execute(plan, dry_run=False))
-    assert points > 10
-    for at in range(1, points + 1):
-        path = tmp_path / f"{at}.sqlite"
-        state, admin, fuse = State(path), recorded(picture), Fuse(at)
-        approved(admin, state, HandClock(NOW), plan)
-        admin.fuse = fuse
-        with pytest.raises(Crash):
-            Executor(admin, FusedState(state, fuse), HandClock(NOW)).execute(plan, dry_run=False)
-        state.close()
-        admin.fuse = Fuse()
-        state = State(path)
-        executor = Executor(admin, state, HandClock(NOW + timedelta(days=2)))
-        started = executor.journal.plan(plan.id).state != "approved"
-        executor.resume()
-        reassigned = [effect[1] for effect in admin.effects]
-        assert len(reassigned) == len(set(reassigned)), f"a step ran twice after a crash at {at}"
-        announced = {entry["step"] for entry in executor.journal.entries(plan.id)}
-        assert len(reassigned) <= len(announced)
-        if started:
-            assert executor.journal.plan(plan.id).state == "verifying"
-            assert len(reassigned) == len(plan.steps) == len(announced)
-        assert state.verify_audit() is None
-        state.close()
-
-
-def test_killed_at_any_point_of_a_rollback_it_resumes_to_the_exact_assignment(tmp_path, picture):
-    plan = propose([HOT], picture, None, NOW, PlanSettings(max_moves=2))
-    before = {p.id: p.replicas for p in picture.partitions}
-
-    def run(fused, plain) -> None:
-        plain.execute(plan, dry_run=False)
-        fused.rollback(plan, "ann")
-
-    points = crash_points(tmp_path, plan, picture, run)
-    for at in range(1, points + 1):
-        path = tmp_path / f"back{at}.sqlite"
-        state, admin, fuse = State(path), recorded(picture), Fuse(None)
-        approved(admin, state, HandClock(NOW), plan).execute(plan, dry_run=False)
-        admin.fuse = fuse
-        fuse.at = at
-        try:
-            Executor(admin, FusedState(state, fuse), HandClock(NOW)).rollback(plan, "ann")
-        except Crash:
-            state.close()
-            admin.fuse = Fuse()
-            state = State(path)
-            executor = Executor(admin, state, HandClock(NOW))
-            executor.resume()
-            marked = executor.journal.marked(plan.id, "rollback")
-            if marked is None:
-                assert executor.journal.plan(plan.id).state == "verifying"
-            else:
-                assert admin.replicas == before, f"after a crash at {at}"
-                assert executor.journal.plan(plan.id).state == "rolled_back"
-        state.close()
-
-
-def test_a_rollback_restores_the_exact_assignment(keeper, clock, picture, plan):
-    admin = recorded(picture)
-    before = {p.id: p.replicas for p in picture.partitions}
-    executor = approved(admin, keeper, clock, plan)
-    executor.execute(plan, dry_run=False)
-    back = executor.rollback(plan, "ann", "second thoughts")
-    assert back.state == "rolled_back" and {step.state for step in back.steps} == {"undone"}
-    assert admin.replicas == before and admin.leaders == {key: value[0] for key, value in before.items()}
-
-
-def test_a_rollback_leaves_alone_what_someone_else_changed_and_says_so(keeper, clock, picture, plan):
-    admin = recorded(picture)
-    executor = approved(admin, keeper, clock, plan)
-    executor.execute(plan, dry_run=False)
-    step = plan.steps[0]
-    key = (step.params["topic"], step.params["partition"])
-    admin.replicas[key] = (2, 1, 0) if step.params["replicas"] != [2, 1, 0] else (1, 2, 0)
-    back = executor.rollback(plan, "ann")
-    assert back.state == "failed" and "someone else has changed" in back.outcome
-
-
-def test_a_configuration_change_runs_and_is_taken_back_to_no_override(keeper, clock):
-    picture = cluster(LOADS, configs=WEEK)
-    plan = propose([risk("LAG-08", "c/group/g", topic="orders")], picture, None, NOW)
-    admin = recorded(picture)
-    executor = approved(admin, keeper, clock, plan)
-    assert executor.execute(plan, dry_run=False).state == "verifying"
-    assert admin.configs["orders"]["retention.ms"].value == plan.steps[0].params["value"]
-    assert executor.rollback(plan, "ann").state == "rolled_back"
-    assert admin.configs["orders"]["retention.ms"].source == "DEFAULT_CONFIG"
-
-
-def test_verified_on_fresh_samples_with_what_was_measured(keeper, clock, picture, plan):
-    executor = approved(recorded(picture), keeper, clock, plan)
-    executor.execute(plan, dry_run=False)
-    answers = iter([None, False, True])
-    asked = []
-    measured = Outlook(broker_bytes_per_s={"0": 1.0}, busiest_over_mean=1.0, usd_per_month=None, assignment={})
-
-    def confirm(risk_id, since):
-        asked.append((risk_id, since))
-        return next(answers)
-
-    verified = executor.verify(plan, confirm, measure=lambda: measured)
-    assert verified.state == "verified" and verified.measured == measured
-    assert {id for id, _ in asked} == {HOT.id} and asked[0][1] >= NOW
-
-
-def test_a_failed_verification_says_so_and_offers_the_rollback(keeper, clock, picture, plan):
-    executor = approved(recorded(picture), keeper, clock, plan)
-    executor.execute(plan, dry_run=False)
-    failed = executor.verify(plan, lambda risk_id, since: False)
-    assert failed.state == "failed" and "still true" in failed.outcome and "roll it back" in failed.outcome
-
-
-def test_too_few_samples_are_no_proof(keeper, clock, picture, plan):
-    executor = approved(recorded(picture), keeper, clock, plan)
-    executor.execute(plan, dry_run=False)
-    failed = executor.verify(plan, lambda risk_id, since: None)
-    assert failed.state == "failed" and "not enough fresh samples" in failed.outcome
-
-
-def test_a_new_grave_risk_fails_the_verification_and_is_taken_back_where_configured(keeper, clock, picture, plan):
-    admin = recorded(picture)
-    before = {p.id: p.replicas for p in picture.partitions}
-    executor = approved(admin, keeper, clock, plan, ActSettings(auto_rollback=True))
-    executor.execute(plan, dry_run=False, alarms=["old"])
-    back = executor.verify(plan, lambda risk_id, since: True, alarms=lambda: ["old", "AVL-02@c/broker/1"])
-    assert back.state == "rolled_back" and admin.replicas == before
 
 
 def test_the_audit_names_who_and_why_and_a_flipped_byte_is_found(keeper, clock, picture, plan):
