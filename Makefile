@@ -7,7 +7,7 @@ SEED ?= 1
 BARS := brokers_per_core catch_up commits disk_per_sample drain failover ingest metadata moves promql recovery scale start store_absent unknown_users
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients client-tools eos interop promql fuzz kill lose-everything powerloss upgrade chaos agent-faults plants bars s3-gateway bench profile screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients client-tools eos interop promql fuzz kill lose-everything powerloss upgrade chaos agent-faults bill-buckets plants bars s3-gateway bench profile screens docs lock clean
 
 help: ## list the targets, a line each
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ chaos: $(STAMP) ## three brokers under every fault, in four cells (ROUNDS= SECON
 
 agent-faults: $(STAMP) ## the agent's promises, broken on purpose: kills, damaged files, a full disk (root), clocks, bombs (NAME=)
 	@$(BIN)/python -m tests.faults.agent.run $(NAME)
+
+bill-buckets: $(STAMP) ## a bill in Azurite and in fake-gcs-server, read as the agent reads it (from npm and Go's proxy; needs both)
+	@$(BIN)/python -m tests.buckets.run
 
 plants: $(STAMP) ## plant nine bugs in the broker: the chaos checker must find each
 	@$(BIN)/python -m tests.chaos.plants

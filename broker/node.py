@@ -347,7 +347,8 @@ class Node:
 
     def _reading(self) -> Reading:
         requests = self._store.meter.requests
-        stored = self._logs.stats.live_object_bytes if self._logs.is_controller else 0
+        stats = self._logs.stats
+        stored = stats.live_object_bytes + stats.marked_object_bytes if self._logs.is_controller else 0
         return Reading(
             tier1_requests=sum(count for (operation, _), count in requests.items() if operation in _TIER1),
             tier2_requests=sum(count for (operation, _), count in requests.items() if operation in _TIER2),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import duckdb
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
+from agent.billing.endpoints import is_plain
 from agent.billing.errors import BillError
 from agent.billing.reading import ENDINGS, select
 
@@ -62,8 +62,9 @@ class BucketBill:
     remote = True
     late_s = DAY_S
 
-    def __init__(self, url: str, mirror: Path, kind: str = "") -> None:
+    def __init__(self, url: str, mirror: Path, environment: Mapping[str, str], kind: str = "") -> None:
         self._url = url
+        self._plain = is_plain(url, environment)
         self._mirror = mirror
         self._kind = kind
         self._files: dict[str, Path] = {}
@@ -73,7 +74,7 @@ class BucketBill:
         return self._url
 
     def look(self) -> str:
-        options: ClientConfig = {**TIMEOUTS, "allow_http": _is_plain(self._url)}
+        options: ClientConfig = {**TIMEOUTS, "allow_http": self._plain}
         try:
             store = from_url(self._url, client_options=options, retry_config=RETRIES)
             found = [meta for page in obstore.list(store) for meta in page if meta["path"].endswith(ENDINGS)]
@@ -122,14 +123,6 @@ class BucketBill:
         for file in self._mirror.rglob("*"):
             if file.is_file() and file.resolve() not in kept:
                 file.unlink()
-
-
-def _is_plain(url: str) -> bool:
-    """Whether the endpoint is one without TLS, as on loopback."""
-    import os
-
-    endpoints = (os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
-    return urlsplit(url).scheme == "s3" and any(urlsplit(endpoint).scheme == "http" for endpoint in endpoints)
 
 
 def _files(path: Path) -> list[Path]:

@@ -35,7 +35,7 @@ def _source(kind: str, url: str, scope: Scope, cache: Path, clock: Clock, enviro
         raise BillError(f"no bill is of kind {kind!r}: the kinds are {', '.join(KINDS)}")
     scheme = urlsplit(url).scheme
     if scheme in BUCKETS:
-        return BucketBill(url, cache / whose, kind)
+        return BucketBill(url, cache / whose, environment, kind)
     if scheme not in ("", "file") or not url:
         raise BillError(f"cannot read a bill from {url!r}: give a path, file://, s3://, gs:// or az://")
     return FileBill(Path(url.removeprefix("file://")).absolute(), kind)

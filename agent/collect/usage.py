@@ -1,5 +1,5 @@
 """What the measures say is being used, for the meter to price. The allocation: requests and WAL to brokers, cross-zone
-bytes to clients, stored bytes to topics by the size of their logs and the rest to the store.
+bytes to clients, stored bytes to topics by the size of their logs and the rest, dead objects among it, to the store.
 """
 
 from __future__ import annotations
@@ -50,15 +50,22 @@ def _spot_and_wal(window: Window) -> tuple[set[str], dict[str, float]]:
 
 
 def _stored(cluster: str, window: Window) -> dict[str, float]:
-    live = max((size for size in window.only(("live_bytes",))["last"].tolist() if size == size), default=None)
+    live = _most(window, "live_bytes")
     if live is None:
         return {}
     sizes = _sums(window, "log_size", "last", "topic")
     total = sum(sizes.values())
     share = min(1.0, live / total) if total else 0.0
     stored = {resource_id(cluster, "topic", topic): size * share for (topic,), size in sizes.items()}
-    stored[resource_id(cluster, "store", "objects")] = max(0.0, live - total * share)
+    stored[resource_id(cluster, "store", "objects")] = max(0.0, live - total * share) + (
+        _most(window, "dead_bytes") or 0
+    )
     return stored
+
+
+def _most(window: Window, measure: str) -> float | None:
+    """Of the brokers: only the controller knows."""
+    return max((size for size in window.only((measure,))["last"].tolist() if size == size), default=None)
 
 
 def _on_volumes(cluster: str, window: Window) -> dict[str, float]:

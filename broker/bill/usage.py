@@ -16,7 +16,7 @@ class Reading:
     cross_zone_bytes: float
     """Moved between this broker and clients of another zone, both directions."""
     stored_bytes: float
-    """Live bytes in the store, if this broker is the controller, else 0: one broker bills the store for all."""
+    """Bytes in the store, dead ones too until swept, if this broker is the controller, else 0: one bills for all."""
 
 
 @dataclass(kw_only=True)

@@ -170,10 +170,12 @@ class StorageStats:
     limiter_bytes: dict[str, int] = field(default_factory=dict)
     """Bytes that were let through, by class."""
     live_objects: int = 0
-    """Controller only, like the next four."""
+    """Controller only, like the next five."""
     live_object_bytes: int = 0
     prepared_objects: int = 0
     marked_objects: int = 0
+    marked_object_bytes: int = 0
+    """Stored, and paid for, until they are swept."""
     swept_objects: int = 0
     unknown_objects: int = 0
     """Deleted because no row knew them."""

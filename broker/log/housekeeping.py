@@ -134,7 +134,7 @@ class Housekeeping:
         stats = self._stats
         stats.live_objects, stats.live_object_bytes = counts.get("committed", (0, 0))
         stats.prepared_objects = counts.get("prepared", (0, 0))[0]
-        stats.marked_objects = counts.get("marked", (0, 0))[0]
+        stats.marked_objects, stats.marked_object_bytes = counts.get("marked", (0, 0))
 
 
 def expired_before(ranges: list[RangeRow], size_bytes: int, oldest_ms: int | None, keep_bytes: int) -> int | None:

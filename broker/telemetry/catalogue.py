@@ -179,10 +179,11 @@ _STORE = {
     ),
     "kafka_stream_limiter_waiting_count": _gauge("Requests that wait for bandwidth.", "class"),
     "kafka_stream_limiter_bytes_total": _counter("Bytes let through.", "class"),
-    "kafka_stream_object_count": _gauge("Live objects of the cluster; from the controller only, like the next four."),
+    "kafka_stream_object_count": _gauge("Live objects of the cluster; from the controller only, like the next five."),
     "kafka_stream_object_bytes": _gauge("Their bytes."),
     "kafka_stream_prepared_object_count": _gauge("Objects whose upload is under way, or was given up."),
     "kafka_stream_marked_object_count": _gauge("Objects that nothing points at, kept for readers that still do."),
+    "kafka_stream_marked_object_bytes": _gauge("Their bytes, which are paid for until they are swept."),
     "kafka_stream_swept_object_count_total": _counter("Objects deleted."),
     "kafka_stream_unknown_object_count_total": _counter("Objects deleted because no row knew them."),
     "streampilot_metadata_snapshot_timestamp_seconds": _gauge(

@@ -92,6 +92,7 @@ def write_objects(page: Page, stats: StorageStats, *, controller: bool) -> None:
         page.one("kafka_stream_object_bytes", stats.live_object_bytes)
         page.one("kafka_stream_prepared_object_count", stats.prepared_objects)
         page.one("kafka_stream_marked_object_count", stats.marked_objects)
+        page.one("kafka_stream_marked_object_bytes", stats.marked_object_bytes)
     if stats.snapshot_at_ms:
         page.one("streampilot_metadata_snapshot_timestamp_seconds", stats.snapshot_at_ms / 1000)
         page.one("streampilot_metadata_snapshot_bytes", stats.snapshot_bytes)

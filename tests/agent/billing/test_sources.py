@@ -1,6 +1,7 @@
 """Bills behind an API or in a bucket: real HTTP on loopback, what was read is kept, what costs money is counted."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -46,7 +47,9 @@ def aws(moto: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def opened(tmp_path: Path, clock: HandClock, kind: str = "", url: str = "", scope: Scope = Scope()) -> Bill:  # noqa: B008
-    return open_bill(kind=kind, url=url, scope=scope, cache=tmp_path / "cache", clock=clock, environment=KEYS)
+    return open_bill(
+        kind=kind, url=url, scope=scope, cache=tmp_path / "cache", clock=clock, environment={**os.environ, **KEYS}
+    )
 
 
 def test_a_bucket_is_mirrored_and_what_changes_there_changes_here(aws: str, tmp_path: Path) -> None:
