@@ -1,7 +1,7 @@
 """The cluster's structure at an instant: the newest stored snapshot of each kind, and who was there before.
 
 Brokers are remembered: one that was in the metadata within `REMEMBER` and is not now is `up` = false, not gone, because
-a row that vanishes is a problem no rule can see.
+a row that vanishes is a problem no rule can see. One that replicas are placed on needs no memory for that.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ class Structure:
     configs: Columns
     log_dirs: Columns
     security: Columns
+
+    @property
+    def holders(self) -> set[str]:
+        """Brokers with a replica: one of them that the metadata does not name is down, however long ago it went."""
+        return {broker for held in self.partitions["replicas"].tolist() if held is not None for broker in held}
 
     @property
     def topology_known(self) -> bool:

@@ -223,7 +223,7 @@ class StoreSource:
         listed = dict(zip(found.nodes["broker"].tolist(), found.nodes["rack"].tolist(), strict=True))
         hosts = dict(zip(found.nodes["broker"].tolist(), found.nodes["host"].tolist(), strict=True))
         lost = dict(zip(found.lost["broker"].tolist(), found.lost["rack"].tolist(), strict=True))
-        known = {**dict.fromkeys(answering), **lost, **listed}
+        known = {**dict.fromkeys([*found.holders, *answering]), **lost, **listed}
         if not known:
             raise NoData("no broker is known yet")
         registered = self._registered(at, window)

@@ -30,6 +30,7 @@ class HandAdmin:
         self.offsets: dict[str, dict[PartitionId, int]] = {}
         self.members: dict[str, int] = {}
         self.configs = {"retention.ms": "604800000", "cleanup.policy": "delete"}
+        self.followers: tuple[int, ...] = ()
         self.gone = False
         self.held = Inventory()
 
@@ -40,7 +41,9 @@ class HandAdmin:
         if self.gone:
             raise ClusterUnreachable("no Kafka broker at 127.0.0.1:9092")
         states = [
-            PartitionState(topic=topic, partition=n, leader=leader, epoch=0, replicas=(leader,), isr=(leader,))
+            PartitionState(
+                topic=topic, partition=n, leader=leader, epoch=0, replicas=(leader, *self.followers), isr=(leader,)
+            )
             for (topic, n), leader in sorted(self.leaders.items())
         ]
         return Topology(

@@ -146,6 +146,15 @@ def test_a_broker_that_signed_off_leaves_the_view_and_one_that_died_stays(
     assert bench.rows("broker", "broker, up") == shown
 
 
+def test_a_broker_that_was_gone_before_anybody_looked_is_down_while_replicas_are_placed_on_it(bench: Bench) -> None:
+    bench.registered = {}
+    bench.servers[2].status = 500
+    bench.admin.nodes.pop()
+    bench.admin.leaders, bench.admin.followers = dict.fromkeys(bench.admin.leaders, 0), (1, 2)
+    bench.rounds(3)
+    assert bench.rows("broker", "broker, up") == [("0", True), ("1", True), ("2", False)]
+
+
 def test_a_broker_that_signed_off_does_not_wait_for_its_last_answer_to_grow_old(bench: Bench) -> None:
     bench.registered = dict.fromkeys(range(3), 1)
     bench.rounds(3)
@@ -185,6 +194,9 @@ def test_a_broker_that_left_the_metadata_is_down_and_not_forgotten(bench: Bench)
     ]
     assert bench.rows("event", "resource", "kind = 'broker_left'") == [("c/broker/2",)]
     bench.clock.wind(3700)
+    bench.rounds(1)
+    assert bench.rows("broker", "broker, up", "NOT up") == [("2", False)]
+    bench.admin.leaders = dict.fromkeys(bench.admin.leaders, 0)
     bench.rounds(1)
     assert bench.rows("broker", "count(*)") == [(2,)]
 
