@@ -170,7 +170,10 @@ class Workspace:
         )
 
     def _too_young(self, page: RulePage, time_scale: float) -> str | None:
-        missing = page.min_age_s / time_scale - min(self._age_s(view) for view in page.needs)
+        youngest = min(page.needs, key=self._age_s)
+        missing = page.min_age_s / time_scale - self._age_s(youngest)
+        if missing > 0 and not self._age_s(youngest):
+            return f"needs {words(missing)} of data for {youngest}, and none has come yet"
         return f"needs {words(missing)} more of data" if missing > 0 else None
 
     def _age_s(self, view: str) -> float:

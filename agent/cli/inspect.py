@@ -1,7 +1,8 @@
 """`streampilot inspect`: the agent's own rounds, a few of them, in a directory that is thrown away.
 
 One look is not enough for a rate, so it scrapes for some seconds. What a rule could not judge in that time is said:
-"silent" is not "healthy". The pages' durations are divided so that most of them fit into the look, and that is said.
+"silent" is not "healthy", and neither is what is over a limit for less long than its rule asks: it is looked at longer,
+then said. The pages' durations are divided so that most of them fit into the look, and that is said.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 from agent.cli.complaint import COULD_NOT, FINDINGS, Complaint
 from agent.cli.look import FULL_LOOK_S, findings_table
 from agent.cli.show import money, number, put, put_json, rate, seconds, share, size, table
+from agent.collect.snapshot import ADMIN
 from agent.loop.agent import Agent
 from agent.loop.config import load
 from agent.loop.refused import Refused
@@ -27,6 +30,8 @@ from agent.model.codec import to_json
 LEAST_ROUNDS = 2
 """One look is no rate."""
 TOPICS_SHOWN = 20
+WITHIN_S = 0.5
+"""A lag as old as the look itself, to within this, began before it."""
 
 
 def inspect(config: str, flags: dict[str, Any], span_s: float, *, as_json: bool) -> int:
@@ -45,13 +50,14 @@ def inspect(config: str, flags: dict[str, Any], span_s: float, *, as_json: bool)
     if not report["looked"]:
         sys.stderr.write(f"streampilot: could not look: {report['reason']}\n")
         return COULD_NOT
-    return FINDINGS if report["findings"] else 0
+    return FINDINGS if report["findings"] or _undecided(report["silences"]) else 0
 
 
 async def _look(agent: Agent, every_s: float, span_s: float) -> dict[str, Any]:
     """Rounds for `span_s` seconds, fewer where they are slow, then everything known.
 
-    A target that answered once has no rates yet: it is waited for, at most as long again.
+    A target that answered once has no rates yet, and a rule that sees something over its limit may want more looks than
+    a slow cluster allowed in time: they are waited for, at most as long again.
     """
     never = asyncio.Event()
     clock = SystemClock()
@@ -61,27 +67,31 @@ async def _look(agent: Agent, every_s: float, span_s: float) -> dict[str, Any]:
         sys.stderr.write(
             f"a look of {span_s:g} s: the rules' durations are divided by {scale:g} (--seconds {FULL_LOOK_S:g}: by 1)\n"
         )
-    due, n = began, 0
+    due, n, first = began, 0, None
     answered: Counter[str] = Counter()
 
     def going_on() -> bool:
-        waiting = 1 in answered.values() and due - began <= 2 * span_s
-        return n < LEAST_ROUNDS or due - began <= span_s or waiting
+        unsure = 1 in answered.values() or any(silence.over for silence in agent.silences())
+        return n < LEAST_ROUNDS or due - began <= span_s or (unsure and due - began <= 2 * span_s)
 
     while going_on():
         n += 1
         spent = clock.monotonic() - began
         sys.stderr.write(f"looking: round {n}, {spent:.0f} of {span_s:g} s, {len(agent.risks())} finding(s)\n")
         await agent.round()
+        first = first or agent.looked_at
         answered.update(row["target"] for row in agent.sources() if row["up"])
         due = max(due + every_s, clock.monotonic())
         if going_on():
             await wait_for(never, due - clock.monotonic())
-    return await asyncio.to_thread(_report, agent)
+    return await asyncio.to_thread(_report, agent, first)
 
 
-def _report(agent: Agent) -> dict[str, Any]:
-    """As of the last round: on a busy machine its numbers would be too old for views of a moment later."""
+def _report(agent: Agent, first: datetime | None) -> dict[str, Any]:
+    """As of the last round: on a busy machine its numbers would be too old for views of a moment later.
+
+    `first`: the first round, before which nothing is known.
+    """
     down = {row["target"]: row["reason"] for row in agent.sources() if row["up"] is False or row["reason"]}
     brokers = agent.view("broker", 60.0, agent.looked_at)
     return {
@@ -92,10 +102,12 @@ def _report(agent: Agent) -> dict[str, Any]:
             {key: value for key, value in row.items() if key != "series"} for row in agent.overview()["brokers"]
         ],
         "topics": _topics(agent),
-        "groups": _groups(agent),
+        "groups": _groups(agent, first),
         "usd_per_hour": agent.overview()["usd_per_hour"],
+        "usd_notes": list(agent.rooms.meter.notes),
         "findings": to_json(agent.risks()),
         "silences": to_json(agent.silences()),
+        "only_admin": all(row["target"] == ADMIN for row in agent.sources()),
         "missing": [{"source": target, "reason": reason} for target, reason in down.items()],
     }
 
@@ -129,12 +141,13 @@ def _topics(agent: Agent) -> list[dict[str, Any]]:
     return sorted(kept, key=lambda topic: (-(topic["size_bytes"] or topic["records"] or 0), topic["topic"]))
 
 
-def _groups(agent: Agent) -> list[dict[str, Any]]:
-    """Most behind first."""
+def _groups(agent: Agent, first: datetime | None) -> list[dict[str, Any]]:
+    """Most behind first. `lag_s_at_least`: it was behind when the look began, and for how long already nobody saw."""
+    seen_s = (agent.looked_at - first).total_seconds() if first else 0.0
     found: dict[str, dict[str, Any]] = {}
     for row in agent.view("group_state", 60.0, agent.looked_at):
         known = {"group": row["group_id"], "state": row["state"], "members": row["members"]}
-        found[row["group_id"]] = {**known, "lag_records": None, "lag_s": None}
+        found[row["group_id"]] = {**known, "lag_records": None, "lag_s": None, "lag_s_at_least": False}
     for row in agent.view("group_lag", 60.0, agent.looked_at):
         group = found.get(row["group_id"])
         if group is None or row["lag_records"] is None:
@@ -142,6 +155,7 @@ def _groups(agent: Agent) -> list[dict[str, Any]]:
         group["lag_records"] = (group["lag_records"] or 0) + row["lag_records"]
         if row["lag_s"] is not None:
             group["lag_s"] = max(group["lag_s"] or 0.0, row["lag_s"])
+            group["lag_s_at_least"] = group["lag_s"] > max(seen_s - WITHIN_S, 0.0)
     return sorted(found.values(), key=lambda group: (-(group["lag_records"] or 0), group["group"]))
 
 
@@ -154,14 +168,26 @@ def _print(report: dict[str, Any]) -> None:
         put(f"\n{_group_table(report['groups'])}")
     if report["usd_per_hour"] is not None:
         put(f"\ncost {money(report['usd_per_hour'])} an hour, {money(730 * report['usd_per_hour'])} a month")
+        for note in report["usd_notes"]:
+            put(f"  {note}")
     if report["looked"]:
         put("\n" + (findings_table(report["findings"]) if report["findings"] else "no findings"))
+    if unsure := _undecided(report["silences"]):
+        rows = [(silence["rule"], silence["reason"]) for silence in unsure]
+        put("\nseen, but not for long enough to be sure (look longer: --seconds):\n" + table(("rule", "what"), rows))
     waiting = [silence for silence in report["silences"] if silence["reason"].startswith(("needs", "no data"))]
     if waiting:
         rows = [(silence["rule"], silence["reason"]) for silence in waiting]
         put("\nnot judged in this look:\n" + table(("rule", "why"), rows))
+    if report["only_admin"]:
+        put("no metrics were read (--metrics URL for each broker): load, CPU and clients are not known")
     for gap in report["missing"]:
         put(f"could not read {gap['source']}: {gap['reason']}")
+
+
+def _undecided(silences: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is over a limit and was not seen often enough to be a finding."""
+    return [silence for silence in silences if silence["over"]]
 
 
 def _topic_table(topics: list[dict[str, Any]]) -> str:
@@ -190,7 +216,7 @@ def _group_table(groups: list[dict[str, Any]]) -> str:
             group["state"] or "-",
             number(group["members"]),
             number(group["lag_records"]),
-            seconds(group["lag_s"]),
+            f"{'> ' if group['lag_s_at_least'] else ''}{seconds(group['lag_s'])}",
         )
         for group in groups
     ]

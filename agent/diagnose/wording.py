@@ -89,7 +89,8 @@ def silence(page: RulePage, verdict: Verdict, hits: int, held_back: str | None =
     else:
         numbers = f"{amount(nearest.observed)} {page.unit}, the limit is {amount(nearest.limit)}"
         reason = f"nearest is {nearest.resource}: {numbers}{_guard(page) if nearest.score >= 1 else ''}"
-    return Silence(rule=page.id, reason=reason, nearest=nearest.resource, score=nearest.score)
+    over = bool(held_back or nearest.fired)
+    return Silence(rule=page.id, reason=reason, nearest=nearest.resource, score=nearest.score, over=over)
 
 
 def _guard(page: RulePage) -> str:

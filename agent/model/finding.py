@@ -75,3 +75,5 @@ class Silence:
     nearest: str | None
     """The resource that came nearest."""
     score: float | None
+    over: bool = False
+    """That resource is over the limit, and the rule waits to be sure: for more looks, or for a suspected cause."""

@@ -65,6 +65,11 @@ def test_too_little_data_says_how_much_is_missing():
     assert verdict.silent_reason == "needs 3 minutes more of data"
 
 
+def test_where_nothing_has_come_at_all_waiting_is_not_promised_to_help():
+    verdict = engine.evaluate(pages.parse(page(("min_age: 1m", "min_age: 5m")), "p"), Shown(age_s=0), AT)
+    assert verdict.silent_reason == "needs 5 minutes of data for broker_load, and none has come yet"
+
+
 def test_time_scale_divides_the_window_and_the_age():
     source = Shown(age_s=20, broker_load=[busy(200.0)])
     assert engine.evaluate(pages.parse(PAGE, "p"), source, AT, time_scale=4).rows[0].fired

@@ -36,6 +36,7 @@ def test_three_looks_open_a_risk_and_two_do_not(tmp_path):
     early = cluster.after(20)
     assert early.findings == ()
     assert why(early, "BAL-01") == "demo/broker/0 is over the limit in 2 of the 3 looks it takes"
+    assert [silence.rule for silence in early.silences if silence.over] == ["BAL-01"]
     assert told(cluster.after(10)) == {HOT}
 
 
