@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from agent.loop.addresses import bucket, endpoint, host_port
 from agent.loop.bill_config import BillConfig, bill_config
 from agent.loop.discovery_config import DiscoveryConfig, discovery_config
 from agent.loop.places import placed, timezone_of, zones_of
@@ -43,6 +44,7 @@ KEYS: dict[str, frozenset[str]] = {
             "tls_cert",
             "tls_key",
             "otlp_endpoint",
+            "roll_off",
         ]
     ),
     "cluster": frozenset(
@@ -142,6 +144,8 @@ class AgentConfig:
     """For five-minute rollups."""
     max_disk_bytes: int
     """For samples, rollups and the database together."""
+    roll_off: str
+    """The bucket that closed hours go to; empty: they stay in `dir`."""
     time_scale: float
     insecure: bool
     tls_cert: Path | None
@@ -283,7 +287,7 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
     agent, rules = tables.get("agent", {}), tables.get("rules", {})
     act, llm = tables.get("act", {}), tables.get("llm", {})
     directory = Path(str(agent.get("dir", "streampilot-data/agent"))).absolute()
-    host, port = _address(str(agent.get("listen", DEFAULT_LISTEN)))
+    host, port = host_port(str(agent.get("listen", DEFAULT_LISTEN)))
     scale = float(agent.get("time_scale", 1.0))
     interval = seconds_of(agent.get("scrape_interval", "5s"), "agent.scrape_interval")
     if scale <= 0 or interval < 0.2:
@@ -331,7 +335,8 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
             key_env=str(llm.get("key_env", "OPENAI_API_KEY")),
             redact=bool(llm.get("redact", True)),
         ),
-        otlp_endpoint=_endpoint(str(agent.get("otlp_endpoint", ""))),
+        roll_off=bucket(str(agent.get("roll_off", ""))),
+        otlp_endpoint=endpoint(str(agent.get("otlp_endpoint", ""))),
         promql=_promql(tables.get("promql", {})),
         source=source,
     )
@@ -361,7 +366,7 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
     if not servers:
         raise Refused(f"{source}: a [[cluster]] has no bootstrap_servers", "add it, or pass --bootstrap-servers")
     for address in servers.split(","):
-        _address(address.strip())
+        host_port(address.strip())
     return ClusterConfig(
         name=str(row.get("name", "")),
         bootstrap_servers=servers,
@@ -379,19 +384,6 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
         timezone=timezone_of(row.get("timezone"), source),
         prices=str(row.get("prices", "")),
     )
-
-
-def _endpoint(url: str) -> str:
-    if url and not url.startswith(("http://", "https://")):
-        raise Refused(f"agent.otlp_endpoint = {url!r} is no URL", "write it like http://127.0.0.1:4318")
-    return url
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise Refused(f"{text!r} is not host:port", "write it like 127.0.0.1:9092")
-    return host.strip("[]"), int(port)
 
 
 def _path(value: Any) -> Path | None:

@@ -34,6 +34,7 @@ from agent.loop.refused import Refused
 from agent.loop.words import Words
 from agent.model.clock import Clock
 from agent.model.finding import Risk
+from agent.store.bucket import Bucket
 from agent.store.errors import StateError, StoreError
 from agent.store.samples import SampleStore
 from agent.store.shelf import Keep
@@ -226,6 +227,10 @@ def _spread_s(config: AgentConfig, watched: ClusterConfig) -> float:
 
 
 def _samples(config: AgentConfig, clock: Clock) -> SampleStore:
+    try:
+        bucket = Bucket(config.roll_off) if config.roll_off else None
+    except ValueError as error:
+        raise Refused(f"agent.roll_off: {error}", "correct the address and the credentials") from error
     return SampleStore(
         config.dir,
         clock=clock,
@@ -235,6 +240,7 @@ def _samples(config: AgentConfig, clock: Clock) -> SampleStore:
             days=max(1, math.ceil(config.retention_rollup_s / 86400)),
             bytes=config.max_disk_bytes,
         ),
+        bucket=bucket,
     )
 
 

@@ -6,13 +6,15 @@ table happen under the store's lock. Every step may be repeated: an hour whose r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
+from agent.store.errors import StoreError
 from agent.store.hours import HOUR, ORDER, column_names, split_name
 from agent.store.rollups import COLUMNS, HOUR_OF, hour_rollup_sql
 from agent.store.shelf import Shelf, put
@@ -45,10 +47,9 @@ class Closer:
             )
             if closed:
                 self._export(cursor, "FROM series", self._shelf.series)
-            self._make_up(cursor)
-            for named, name in closed:
-                self._roll(cursor, name, *(named or ("", "")))
-            self._merge_days(cursor, now[:8])
+            steps: list[Callable[[], None]] = [partial(self._make_up, cursor)]
+            steps += [partial(self._roll, cursor, name, *(named or ("", ""))) for named, name in closed]
+            _each([*steps, partial(self._merge_days, cursor, now[:8])])
         finally:
             cursor.close()
 
@@ -56,7 +57,7 @@ class Closer:
         file = self._shelf.hour(name)
         columns = ", ".join(column_names(kind))
         source = f"SELECT {columns} FROM {name}"
-        if file.exists():
+        if self._shelf.bring([file]):
             source = f"{source} UNION SELECT {columns} FROM read_parquet('{file}')"
         draft = file.with_suffix(".draft")
         cursor.begin()
@@ -78,7 +79,7 @@ class Closer:
         start = datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC)
         before = start - HOUR
         earlier = [self._shelf.rollup(span) for span in (f"{before:%Y%m%d%H}", f"{before:%Y%m%d}")]
-        known = [str(file) for file in earlier if file.exists()][:1]
+        known = [str(file) for file in self._shelf.bring(earlier)][:1]
         sql = hour_rollup_sql(str(samples), known, int(start.timestamp()) * 1_000_000)
         self._export(cursor, f"FROM ({sql}) ORDER BY series, ts", self._shelf.rollup(hour))
 
@@ -86,7 +87,8 @@ class Closer:
         spans = self._shelf.rollup_spans()
         missing = [hour for hour in self._shelf.sample_hours() if not {hour, hour[:8]} & spans]
         for hour in missing[:MOST_BACKFILL]:
-            self._rollup(cursor, self._shelf.hour(f"samples_{hour}"), hour)
+            for file in self._shelf.bring([self._shelf.hour(f"samples_{hour}")]):
+                self._rollup(cursor, file, hour)
 
     def _merge_days(self, cursor: duckdb.DuckDBPyConnection, today: str) -> None:
         spans = self._shelf.rollup_spans()
@@ -95,18 +97,18 @@ class Closer:
         days = {span[:8] for span in spans if len(span) == 10} - {hour[:8] for hour in waiting} - hot
         for day in sorted(day for day in days if day < today):
             hours = sorted(span for span in spans if len(span) == 10 and span.startswith(day))
-            files = [str(self._shelf.rollup(hour)) for hour in hours]
+            whole = self._shelf.rollup(day)
+            files = [str(file) for file in self._shelf.bring([self._shelf.rollup(hour) for hour in hours])]
             source = f"SELECT {COLUMNS} FROM read_parquet({files})"
-            if day in spans:
+            if self._shelf.bring([whole]):
                 kept = ", ".join(map(repr, hours))
-                whole = self._shelf.rollup(day)
                 source += f" UNION ALL SELECT {COLUMNS} FROM read_parquet('{whole}') WHERE {HOUR_OF} NOT IN ({kept})"
-            draft = self._shelf.rollup(day).with_suffix(".draft")
+            draft = whole.with_suffix(".draft")
             self._copy(cursor, f"FROM ({source}) ORDER BY series, ts", draft)
             with self._lock:
-                put(draft, self._shelf.rollup(day))
+                put(draft, whole)
                 for hour in hours:
-                    self._shelf.rollup(hour).unlink()
+                    self._shelf.remove(self._shelf.rollup(hour))
 
     def _export(self, cursor: duckdb.DuckDBPyConnection, sql: str, file: Path) -> None:
         draft = file.with_suffix(".draft")
@@ -125,6 +127,18 @@ class Closer:
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
+
+
+def _each(steps: Sequence[Callable[[], None]]) -> None:
+    """All steps, though one has to wait for a file that the bucket does not give; then the first such error."""
+    waits = []
+    for step in steps:
+        try:
+            step()
+        except StoreError as error:
+            waits.append(error)
+    if waits:
+        raise waits[0]
 
 
 def _tables(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str]]:

@@ -56,6 +56,8 @@ def judge(error: Exception, path: Path) -> Failure:
         return _whole(
             f"it is held by another process{f' ({held[1]})' if held else ''}: end that agent or choose another --dir"
         )
+    if ".parquet" in words:
+        return _whole("move the file that it names away: the database is as it was")
     for said, remedy in AROUND:
         if re.search(said, words):
             return _whole(remedy.format(user=os.geteuid()))

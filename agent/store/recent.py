@@ -50,6 +50,10 @@ class RecentRollups:
         for hour in set(hours) & self._until_us.keys():
             self._drop(hour)
 
+    def bring(self, since: datetime, until: datetime) -> None:
+        """Has the files here that `relation` will read, so that it waits for no bucket under the lock."""
+        self._shelf.bring(self._shelf.rollup(span) for span in within(self._shelf.rollup_spans(), since, until))
+
     def relation(
         self,
         connection: duckdb.DuckDBPyConnection,
@@ -72,8 +76,8 @@ class RecentRollups:
         hours = within(own - set(live), since, until)
         days = within(spans - own, since, until)
         stored = stored_sql(
-            [str(self._shelf.rollup(hour)) for hour in hours],
-            [str(self._shelf.rollup(day)) for day in days],
+            [str(file) for file in self._shelf.bring(self._shelf.rollup(hour) for hour in hours)],
+            [str(file) for file in self._shelf.bring(self._shelf.rollup(day) for day in days)],
             sorted(own | set(live)),
         )
         if not live:

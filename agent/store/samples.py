@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from agent.model.clock import Clock
 from agent.store.batch import Batch, Columns, instant
+from agent.store.bucket import Bucket
 from agent.store.closing import Closer
 from agent.store.errors import StoreError
 from agent.store.failures import first_line, judge
@@ -57,7 +58,9 @@ class SampleStore:
         memory_limit: str = "256MB",
         keep: Keep | None = None,
         threads: int = 2,
+        bucket: Bucket | None = None,
     ) -> None:
+        """`bucket`: where closed hours go; the directory then holds what was used lately."""
         self.path = directory / "samples.duckdb"
         self.stored = 0
         """Samples committed since the start."""
@@ -81,7 +84,7 @@ class SampleStore:
         self._failures = 0
         self._clocks: tuple[datetime, float] | None = None
         try:
-            self.shelf = Shelf(directory, self._keep)
+            self.shelf = Shelf(directory, self._keep, bucket, self._lock)
         except OSError as error:
             raise StoreError(f"cannot use {directory}: {error}; {judge(error, self.path).remedy}") from error
         self._closer = Closer(self.shelf, self._cursor, self._lock)
@@ -166,8 +169,9 @@ class SampleStore:
         with self._lock:
             hot = within(self._hot_hours(kind), since, until)
             closed = within(self.shelf.hours(kind), since, until) if files else []
+            files_here = self.shelf.bring(self.shelf.hour(f"{kind}_{hour}") for hour in closed)
         columns = ", ".join(column_names(kind))
-        named = ", ".join(f"'{self.shelf.hour(f'{kind}_{hour}')}'" for hour in closed)
+        named = ", ".join(f"'{file}'" for file in files_here)
         parts = [f"SELECT {columns} FROM read_parquet([{named}])"] if named else []
         parts += [f"SELECT {columns} FROM {kind}_{hour}" for hour in hot]
         if not parts:
@@ -215,6 +219,8 @@ class SampleStore:
         `wanted` columns can be read as a table of that name.
         """
         registered = {} if wanted is None else {"wanted": wanted}
+        if files:
+            self.shelf.bring(self.shelf.hour(f"{kind}_{hour}") for hour in within(self.shelf.hours(kind), since, until))
         with self._lock:
             return self.query(text(self.relation(kind, since, until, files=files)), parameters, **registered)
 
@@ -229,6 +235,7 @@ class SampleStore:
         ids = wanted["id"]
         if not len(ids):
             ids = np.array([-1], dtype=np.int32)
+        self._recent.bring(since, until)
         with self._lock:
             connection, few = self._connected(), len(ids) * FEW < self.series_count
             try:
@@ -261,15 +268,23 @@ class SampleStore:
         """Rolls closed hours off to Parquet and forgets the oldest; call it now and then, from any thread."""
         with self._tidying:
             self._look_at_the_clock(at)
-            try:
-                self._closer.close_hours(at)
-                if gone := self.shelf.forget(self._database_bytes()):
-                    self._say(f"forgotten, to keep within the bounds: {', '.join(gone[:12])}")
-            except (duckdb.Error, OSError, StoreError) as error:
-                with self._lock:
-                    self._say(f"closed hours could not be rolled off: {first_line(error)}")
-                    if not isinstance(error, OSError):
-                        self._close()
+            self._tidy(lambda: self._closer.close_hours(at))
+            self._tidy(self._shed)
+
+    def _tidy(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (duckdb.Error, OSError, StoreError) as error:
+            with self._lock:
+                self._say(f"closed hours could not be rolled off: {first_line(error)}")
+                if isinstance(error, duckdb.Error):
+                    self._close()
+
+    def _shed(self) -> None:
+        for said in self.shelf.mirror.sync() if self.shelf.mirror is not None else ():
+            self._say(said)
+        if gone := self.shelf.forget(self._database_bytes()):
+            self._say(f"forgotten, to keep within the bounds: {', '.join(gone[:12])}")
 
     def _look_at_the_clock(self, at: datetime) -> None:
         before, self._clocks = self._clocks, (at, self._clock.monotonic())
@@ -325,11 +340,8 @@ class SampleStore:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET GLOBAL parquet_metadata_cache = true")
             connection.execute(DDL)
-            if self.shelf.series.exists():
-                connection.execute(
-                    f"INSERT INTO series SELECT * FROM read_parquet('{self.shelf.series}') "
-                    "WHERE NOT EXISTS (FROM series)"
-                )
+            if self.shelf.series.exists() and not connection.execute("SELECT 1 FROM series LIMIT 1").fetchall():
+                connection.execute(f"INSERT INTO series SELECT * FROM read_parquet('{self.shelf.series}')")
             self._identities.load(connection)
             tables = connection.execute("SELECT table_name, estimated_size FROM duckdb_tables()").fetchall()
             for name, rows in tables:

@@ -61,14 +61,15 @@ class SeenSeries:
         ]
 
     def _of_file(self, file: Path) -> NDArray[np.uint8]:
-        try:
-            key = (str(file), file.stat().st_mtime_ns)
-        except FileNotFoundError:
+        changed_ns = self._store.shelf.changed_ns(file)
+        if changed_ns is None:
             return np.empty(0, dtype=np.uint8)
+        key = (str(file), changed_ns)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
+        self._store.shelf.bring([file])
         rows = self._store.query(f"SELECT DISTINCT series FROM read_parquet('{file}')")
         bits = _bits(np.asarray(rows["series"]))
         with self._lock:

@@ -90,6 +90,15 @@ def test_what_is_kept_is_bounded_by_hours_bytes_and_memory(tmp_path):
     assert load("", {"STREAMPILOT_AGENT__LISTEN": "127.0.0.1:1"}, {}).retention_raw_s >= 7 * 86400
 
 
+def test_closed_hours_go_to_a_bucket_or_nowhere(tmp_path):
+    path = tmp_path / "away.toml"
+    path.write_text("[agent]\nroll_off = 's3://history/agent-1'")
+    assert load(str(path), {}, {}).roll_off == "s3://history/agent-1"
+    path.write_text("[agent]\nroll_off = '/mnt/history'")
+    with pytest.raises(Refused, match=r"agent.roll_off = '/mnt/history' is no bucket"):
+        load(str(path), {}, {})
+
+
 def test_an_unknown_environment_variable_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Refused, match=r"STREAMPILOT_AGENT__LISTN.*nearest known one is listen"):
