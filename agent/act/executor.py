@@ -1,6 +1,7 @@
 """Plans through their lives: proposed, approved, executing, verifying, verified; or failed, rolled back, expired.
 
-The only room that changes a cluster. Blocking: run it in a thread. One lock, so one plan at a time.
+The only room that changes a cluster. Blocking: run it in a thread. One lock, so one plan at a time; a step may hold it
+for hours, so whoever wants to decide something meanwhile is told so instead of waiting.
 
 Laws:
 1. Nothing happens without an approval, and `execute` only rehearses unless it is told otherwise.
@@ -13,7 +14,8 @@ Laws:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -48,7 +50,7 @@ class Executor:
 
     def submit(self, plan: Plan, by: str = "agent") -> Plan:
         """Keeps a proposed plan; the same plan twice is kept once."""
-        with self._lock:
+        with self._alone():
             known = self.journal.plan(plan.id)
             if known is not None:
                 return known
@@ -57,7 +59,7 @@ class Executor:
 
     def approve(self, plan: Plan | str, by: str, note: str = "") -> Plan:
         """One person's yes; the plan is approved once enough people said it."""
-        with self._lock:
+        with self._alone():
             found = self._load(plan)
             only_reads(self.settings)
             self._must_be(found, "proposed")
@@ -72,7 +74,7 @@ class Executor:
             return self.journal.save(replace(found, state="approved") if enough else found)
 
     def reject(self, plan: Plan | str, by: str, note: str = "") -> Plan:
-        with self._lock:
+        with self._alone():
             found = self._load(plan)
             self._must_be(found, "proposed", "approved")
             self.journal.audit("rejected", found, by, note)
@@ -156,6 +158,17 @@ class Executor:
             return self._undo_all(found)
 
     # Inside
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The lock, or NotAllowed while another plan holds it: nothing that a person waits for takes hours."""
+        if not self._lock.acquire(timeout=self.settings.patience_s):
+            running = ", ".join(plan.id for plan in self.journal.plans() if plan.state == "executing") or "another plan"
+            raise NotAllowed(f"{running} is being carried out, one plan at a time: decide this when it has ended")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _half_back(self, plan: Plan) -> bool:
         mark = self.journal.marked(plan.id, "rollback")

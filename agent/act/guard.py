@@ -27,6 +27,11 @@ class ActSettings:
     stop_file: Path | None = None
     """The kill switch: while this file exists nothing is started, rollbacks included."""
     step_timeout_s: float = 60.0
+    """What a step may take while the cluster does not say that it is at it."""
+    move_timeout_s: float = 6 * 3600.0
+    """What a step may take in all: Apache Kafka copies a partition's data, and says that it does."""
+    patience_s: float = 3.0
+    """How long a decision waits for a plan that is being carried out."""
     verify_timeout_s: float = 300.0
     poll_s: float = 0.25
 

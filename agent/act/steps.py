@@ -5,6 +5,7 @@ Laws:
 2. A journal entry is durable before each call; a step found done gets one too.
 3. A step starts only from its exact pre-image; a change that someone else is making, or has made, is left alone.
 4. A call whose answer was lost is not repeated while the cluster shows it done or under way.
+5. While the cluster says that a change is under way it is waited for, for hours: copying a partition takes that long.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from agent.model.clock import Clock
 from agent.model.plan import Plan, Step, StepState
 
 NUDGE_AFTER_POLLS = 3
+POLLS = 50
+MOST_POLL_S = 5.0
+"""Each look reads the whole topology: the longer a change takes, the less often it is looked at."""
 
 
 class StepRunner:
@@ -93,20 +97,26 @@ class StepRunner:
             self._clock.sleep(self._settings.poll_s)
 
     def _wait(self, plan: Plan, step: Step, direction: Direction, action: Action, wanted: Values) -> None:
-        deadline = self._clock.monotonic() + self._settings.step_timeout_s
+        began = self._clock.monotonic()
+        deadline = began + self._settings.step_timeout_s
         polls, nudged = 0, False
         while True:
             running, image = action.under_way(self._admin, wanted), action.image(self._admin, wanted)
             if action.reached(image, wanted) and not running:
                 return
+            if running:
+                still = self._clock.monotonic() + self._settings.step_timeout_s
+                deadline = min(still, began + self._settings.move_timeout_s)
             polls += 1
             if polls > NUDGE_AFTER_POLLS and not running and not nudged:
                 self._journal.before_call(plan, step, direction, "nudge", image)
                 nudged = action.nudge(self._admin, image, wanted)
             if self._clock.monotonic() >= deadline:
-                seconds = self._settings.step_timeout_s
-                raise StepFailed(f"step {step.n}: {step.target} did not get there within {seconds:g} s: {image}")
-            self._clock.sleep(self._settings.poll_s)
+                spent = f"{step.target} did not get there within {self._clock.monotonic() - began:.0f} s"
+                going = "; the cluster is still at it, and a rollback ends that" if running else ""
+                raise StepFailed(f"step {step.n}: {spent}: {image}{going}")
+            slower = (self._clock.monotonic() - began) / POLLS
+            self._clock.sleep(min(max(slower, self._settings.poll_s), MOST_POLL_S))
 
     def _settle(self, plan: Plan, step: Step, direction: Direction) -> Plan:
         return self._journal.save(with_step(plan, step, "done" if direction == "do" else "undone"))

@@ -81,7 +81,7 @@ ADVICE = {
         "A lower min.insync.replicas takes writes again and keeps them on fewer disks: ask the owner of {name} first.",
     ),
     "DUR-10": Advice(
-        reason="a follower of {name} that stays behind is slowed by its own broker, or by a throttle: find which first",
+        reason="a follower that stays behind is slowed by its own broker, or by a throttle: find which first",
         text="kafka-topics.sh --bootstrap-server $BOOTSTRAP --describe --under-replicated-partitions\n"
         "One broker in all of them: its disk, network and log. A throttle left behind: "
         "kafka-reassign-partitions.sh --verify.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -178,13 +179,36 @@ def test_a_journal_entry_is_there_before_each_call(keeper, clock, picture, plan)
 
 def test_a_step_that_never_ends_fails_and_a_rollback_is_offered(keeper, clock, picture, plan):
     admin = recorded(picture, polls_to_finish=None)
-    executor = approved(admin, keeper, clock, plan, ActSettings(step_timeout_s=5))
+    executor = approved(admin, keeper, clock, plan, ActSettings(step_timeout_s=5, move_timeout_s=20))
     failed = executor.execute(plan, dry_run=False)
-    assert failed.state == "failed" and "within 5 s" in failed.outcome and "roll it back" in failed.outcome
+    assert failed.state == "failed" and "within 20 s" in failed.outcome and "roll it back" in failed.outcome
     admin.polls_to_finish = 1
     before = {p.id: p.replicas for p in picture.partitions}
     assert executor.rollback(plan, "ann").state == "rolled_back"
     assert admin.replicas == before and not admin.moving
+
+
+def test_a_copy_that_takes_hours_is_waited_for_while_the_cluster_says_that_it_runs(keeper, clock, picture, plan):
+    admin = recorded(picture, polls_to_finish=1500)
+    done = approved(admin, keeper, clock, plan).execute(plan, dry_run=False)
+    assert done.state == "verifying" and clock.monotonic() > 3600 * len(plan.steps)
+
+
+def test_a_decision_is_answered_while_another_plan_is_being_carried_out(keeper, clock, picture, plan):
+    admin = recorded(picture)
+    executor = approved(admin, keeper, clock, plan, ActSettings(patience_s=0.01))
+    other = executor.submit(replace(plan, id="plan-other"))
+    original, said = admin.reassign, []
+
+    def watched(targets):
+        with ThreadPoolExecutor(1) as person:
+            said.append(person.submit(executor.approve, other.id, "bob").exception(timeout=30))
+        return original(targets)
+
+    admin.reassign = watched
+    executor.execute(plan, dry_run=False)
+    assert all(isinstance(error, NotAllowed) and f"{plan.id} is being carried out" in str(error) for error in said)
+    assert executor.approve(other.id, "bob").state == "approved"
 
 
 def test_a_refusal_of_the_cluster_fails_at_once(keeper, clock, picture, plan):

@@ -239,7 +239,7 @@ def test_raising_a_retention_of_minutes_says_how_much_more_is_really_stored():
     assert "up to 30 times as much" in plan.risk and "roll it back to 2 min" in plan.risk
 
 
-@pytest.mark.parametrize("rule", ["AVL-02", "DUR-01", "DUR-02", "DUR-10"])
+@pytest.mark.parametrize("rule", ["AVL-02", "DUR-01", "DUR-02"])
 def test_what_only_a_broker_or_an_owner_can_mend_gets_words_and_no_plan(rule):
     answer = propose([risk(rule, "c/topic/payments")], cluster(TYPICAL), None, NOW)
     assert isinstance(answer, Refusal) and "payments" in answer.reason and "$BOOTSTRAP" in answer.advice
