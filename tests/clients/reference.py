@@ -1,16 +1,19 @@
 """The client that the others are checked with: confluent-kafka as installed with this project.
 
-Where a cell runs in another Python, what is asked of it is done in a process of `ground.python`: arguments and answer
-go through pickled files in the cell's directory.
+Where a cell runs in another Python, what is asked of it is done in a process of `ground.python`, which is told the name
+of a pickled file in the cell's directory, puts its answer beside it, and says a line.
 """
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import pickle
+import select
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from tests.clients.cells import Ground
 from tests.clients.records import PARTITIONS, Got, Record
 
 ROOT = Path(__file__).resolve().parents[2]
+_DONE = "done\n"
+_END_S = 20.0
 _numbers = itertools.count()
 
 
@@ -56,17 +61,38 @@ def _ask(ground: Ground, what: str, *arguments: Any) -> Any:
         return getattr(reference_acts, what)(ground, *arguments)
     file = ground.directory / f"reference-{next(_numbers)}"
     file.write_bytes(pickle.dumps((ground, what, arguments)))
-    command = [ground.python, "-W", "ignore", "-m", "tests.clients.reference", str(file)]
-    done = subprocess.run(command, capture_output=True, timeout=2 * ground.timeout_s, cwd=ROOT, check=False)
-    if done.returncode:
-        raise RuntimeError(f"the reference client, {what}: {done.stderr.decode(errors='replace')[-400:]}")
+    process = _beside(ground.python)
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(f"{file}\n")
+    process.stdin.flush()
+    readable, _, _ = select.select([process.stdout], [], [], 2 * ground.timeout_s)
+    said = process.stdout.readline() if readable else "it did not answer\n"
+    if said != _DONE:
+        raise RuntimeError(f"the reference client, {what}: {said.strip() or 'it ended'}")
     return pickle.loads(file.with_suffix(".answer").read_bytes())
 
 
+@cache
+def _beside(python: str) -> subprocess.Popen[str]:
+    """One for all that a cell asks: a start takes longer than most of what is asked. It ends with its stdin."""
+    command = [python, "-W", "ignore", "-m", "tests.clients.reference"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdin is not None
+    atexit.register(process.wait, _END_S)
+    atexit.register(process.stdin.close)
+    return process
+
+
 def main() -> None:
-    file = Path(sys.argv[1])
-    ground, what, arguments = pickle.loads(file.read_bytes())
-    file.with_suffix(".answer").write_bytes(pickle.dumps(_ask(ground, what, *arguments)))
+    for line in sys.stdin:
+        file = Path(line.rstrip("\n"))
+        ground, what, arguments = pickle.loads(file.read_bytes())
+        try:
+            file.with_suffix(".answer").write_bytes(pickle.dumps(_ask(ground, what, *arguments)))
+        except Exception as error:
+            print(repr(error).replace("\n", " "), flush=True)
+        else:
+            print(_DONE, end="", flush=True)
 
 
 if __name__ == "__main__":
