@@ -1,4 +1,4 @@
-"""The Java client's program: java/, compiled against Apache Kafka's jars into .work, once per content."""
+"""The Java clients' programs: java/, compiled against Apache Kafka's jars into .work, once per content."""
 
 from __future__ import annotations
 
@@ -34,27 +34,54 @@ def kafka_version() -> str:
 
 @cache
 def compiled() -> Path:
-    """The directory of the classes."""
+    """The directory of classes.jar and, once prepared, of an archive that a JVM maps instead of loading classes."""
     sources = sorted(SOURCES.glob("*.java"))
     content = hashlib.sha256(b"".join(each.read_bytes() for each in sources) + kafka_version().encode())
-    classes = ROOT / ".work/clients" / f"java-{content.hexdigest()[:16]}"
-    if not classes.exists():
-        classes.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=classes.parent) as directory:
-            made = Path(directory) / "classes"
-            command = ["javac", "-proc:none", "-cp", f"{LIBS}/*", "-d", str(made), *map(str, sources)]
-            subprocess.run(command, check=True, timeout=_COMPILE_S)
-            if not classes.exists():
-                os.rename(made, classes)
-    return classes
+    program = ROOT / ".work/clients" / f"java-{content.hexdigest()[:16]}"
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=program.parent) as directory:
+            classes, made = Path(directory) / "classes", Path(directory) / "made"
+            made.mkdir()
+            for command in (
+                ["javac", "-proc:none", "-cp", f"{LIBS}/*", "-d", str(classes), *map(str, sources)],
+                ["jar", "--create", "--file", str(made / _JAR), "-C", str(classes), "."],
+            ):
+                subprocess.run(command, check=True, timeout=_COMPILE_S)
+            if not program.exists():
+                os.rename(made, program)
+    return program
+
+
+def prepare() -> None:
+    """Compiles, and makes the archive. Without one, or with one that does not fit, a JVM starts as well, but later."""
+    program = compiled()
+    if (program / _ARCHIVE).exists():
+        return
+    made = program / f"{_ARCHIVE}.{os.getpid()}"
+    command = [*_JVM, f"-XX:ArchiveClassesAtExit={made}", *_path(program), "Warming"]
+    subprocess.run(command, timeout=_COMPILE_S, check=True, capture_output=True)
+    made.rename(program / _ARCHIVE)
+
+
+_JAR, _ARCHIVE = "classes.jar", "classes.jsa"
+_JVM = (
+    *("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+    *("-Xlog:disable", "-Xlog:all=error:stderr", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"),
+)
+"""Short-lived: the simplest collector and compiler cost the least. What a JVM thinks of archives is not for stdout."""
+
+
+def _path(program: Path) -> tuple[str, str]:
+    """The same in each command, else the archive does not fit."""
+    return "-cp", f"{LIBS}/*:{program / _JAR}"
 
 
 def command(main_class: str, *arguments: str, flags: tuple[str, ...] = ()) -> list[str]:
-    """Runs a class of ours or of Apache Kafka. Short-lived: the simplest collector and compiler cost the least."""
-    return [
-        "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *flags,
-        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{LIBS}/*:{compiled()}", main_class, *arguments,
-    ]  # fmt: skip
+    """Runs a class of ours or of Apache Kafka."""
+    program = compiled()
+    archive = f"-XX:SharedArchiveFile={program / _ARCHIVE}"
+    return [*_JVM, archive, *flags, *_path(program), main_class, *arguments]
 
 
 def _serving(ground: Ground) -> list[str]:

@@ -10,13 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from tests.clients import with_kafkajs
+from tests.clients import java_program, with_kafkajs
 from tests.interop import kafka
 
 
 def _java() -> None:
     needs("mvn", "apt-get install maven default-jdk-headless")
     kafka.install()
+    java_program.prepare()
 
 
 def needs(program: str, command: str) -> None:
