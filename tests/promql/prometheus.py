@@ -12,29 +12,40 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from tests.promql.demo_service import Series
 from tests.promql.remote_write import bodies
 
 START_S = 60.0
+REMOTE_WRITE = {
+    "Content-Encoding": "snappy",
+    "Content-Type": "application/x-protobuf",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
 
 
 class Prometheus:
     """A running one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pid: int) -> None:
         self.url = url
-        self._client = httpx.Client(base_url=url, timeout=120)
+        self._process = psutil.Process(pid)
+        self._client = httpx.Client(base_url=url, timeout=600)
 
     def load(self, series: Sequence[Series]) -> None:
         """All samples, stale markers included."""
-        headers = {
-            "Content-Encoding": "snappy",
-            "Content-Type": "application/x-protobuf",
-            "X-Prometheus-Remote-Write-Version": "0.1.0",
-        }
         for body in bodies(series):
-            self._client.post("/api/v1/write", content=body, headers=headers).raise_for_status()
+            self.take(body)
+
+    def take(self, body: bytes) -> None:
+        """One body of remote write."""
+        self._client.post("/api/v1/write", content=body, headers=REMOTE_WRITE).raise_for_status()
+
+    def cpu_s(self) -> float:
+        """What it has used so far."""
+        used = self._process.cpu_times()
+        return float(used.user + used.system)
 
     def ask(self, path: str, **parameters: str) -> dict[str, Any]:
         """One call of the query API, whatever it answers."""
@@ -74,7 +85,7 @@ def running(directory: Path, *more: str) -> Iterator[Prometheus]:
         )
         try:
             _until_ready(f"http://127.0.0.1:{port}", process, directory)
-            yield Prometheus(f"http://127.0.0.1:{port}")
+            yield Prometheus(f"http://127.0.0.1:{port}", process.pid)
         finally:
             process.terminate()
             process.wait(30)
