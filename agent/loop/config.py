@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from agent.loop import checked
 from agent.loop.addresses import bucket, endpoint, host_port
 from agent.loop.bill_config import BillConfig, bill_config
 from agent.loop.discovery_config import DiscoveryConfig, discovery_config
@@ -317,23 +318,25 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
         retention_rollup_s=seconds_of(agent.get("retention_rollup", "400d"), "agent.retention_rollup"),
         max_disk_bytes=bytes_of(agent.get("max_disk", "10GiB"), "agent.max_disk"),
         time_scale=scale,
-        insecure=bool(agent.get("insecure", False)),
+        insecure=checked.yes(agent.get("insecure", False), "agent.insecure"),
         tls_cert=_path(agent.get("tls_cert")),
         tls_key=_path(agent.get("tls_key")),
         clusters=clusters,
-        rule_paths=tuple(Path(path) for path in rules.get("paths", [])),
-        rules_disabled=frozenset(rules.get("disabled", [])),
+        rule_paths=tuple(Path(path) for path in checked.texts(rules.get("paths", []), "rules.paths")),
+        rules_disabled=frozenset(checked.texts(rules.get("disabled", []), "rules.disabled")),
         overrides=dict(rules.get("override", {})),
-        mutes=tuple(placed(row, zone) for row in tables.get("mute", [])),
-        maintenance=tuple(placed(row, zone) for row in tables.get("maintenance", [])),
-        allow=tuple(act.get("allow", ["MovePartitions", "AlterTopic"])),
+        mutes=tuple(checked.quiet(placed(row, zone), f"{source}: [[mute]]") for row in tables.get("mute", [])),
+        maintenance=tuple(
+            checked.quiet(placed(row, zone), f"{source}: [[maintenance]]") for row in tables.get("maintenance", [])
+        ),
+        allow=checked.actions(act.get("allow", ["MovePartitions", "AlterTopic"]), "act.allow"),
         caps=dict(act.get("caps", {})),
-        second_person=bool(act.get("second_person", False)),
+        second_person=checked.yes(act.get("second_person", False), "act.second_person"),
         llm=LlmConfig(
             base_url=str(llm.get("base_url", "")),
             model=str(llm.get("model", "")),
             key_env=str(llm.get("key_env", "OPENAI_API_KEY")),
-            redact=bool(llm.get("redact", True)),
+            redact=checked.yes(llm.get("redact", True), "llm.redact"),
         ),
         roll_off=bucket(str(agent.get("roll_off", ""))),
         otlp_endpoint=endpoint(str(agent.get("otlp_endpoint", ""))),
@@ -374,7 +377,7 @@ def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
         kind=str(row.get("kind", "")),
         metrics=tuple(
             Target(url=str(item["url"]), broker=str(item["broker"]) if "broker" in item else None)
-            for item in row.get("metrics", [])
+            for item in checked.targets(row.get("metrics", []), source)
         ),
         cores=float(row["cores"]) if "cores" in row else None,
         instance_type=str(row.get("instance_type", "")),

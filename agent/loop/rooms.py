@@ -27,6 +27,7 @@ from agent.collect.scrape import Target
 from agent.collect.views import StoreSource
 from agent.collect.zones import Zones
 from agent.diagnose.diagnosis import Diagnosis, Round
+from agent.loop import checked
 from agent.loop.config import AgentConfig, ClusterConfig
 from agent.loop.discovery_config import finder_of
 from agent.loop.patience import ImpatientClock
@@ -126,6 +127,10 @@ def make_rooms(config: AgentConfig, clock: Clock, tracer: Tracer | None = None) 
         )
     try:
         catalogue = load_pages(config.rule_paths, disabled=config.rules_disabled, overrides=config.overrides)
+        for row in (*config.mutes, *config.maintenance):
+            rule = str(row.get("rule", ""))
+            if rule and not set(rule) & set("*?[") and rule not in config.rules_disabled:
+                catalogue.get(rule)
     except RuleError as error:
         raise Refused(str(error), "streampilot rules test runs its cases") from error
     try:
@@ -286,6 +291,6 @@ def act_settings(config: AgentConfig) -> ActSettings:
         second_person=config.second_person,
         read_only=config.mode == "read-only",
         stop_file=config.dir / "STOP",
-        max_moves=int(config.caps.get("max_moves", 50)),
-        max_plans_per_hour=int(config.caps.get("max_plans_per_hour", 10)),
+        max_moves=checked.cap(config.caps, "max_moves", 50),
+        max_plans_per_hour=checked.cap(config.caps, "max_plans_per_hour", 10),
     )

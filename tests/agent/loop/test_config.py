@@ -1,6 +1,7 @@
 """Configuration: file, then environment, then flags; a misspelt key is never ignored."""
 
 import inspect
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from agent.loop import config
 from agent.loop.config import load
 from agent.loop.discovery_config import finder_of
 from agent.loop.refused import Refused
+from agent.loop.rooms import act_settings
 
 TOML = """
 [agent]
@@ -215,3 +217,39 @@ def test_a_place_that_is_none_is_refused(tmp_path, text, says):
     path.write_text(f"[[cluster]]\nbootstrap_servers = 'a:1'\n{text}")
     with pytest.raises(Refused, match=says):
         load(str(path), {}, {})
+
+
+WRONG = [
+    ('[agent]\ninsecure = "no"', "agent.insecure = 'no' is neither true nor false"),
+    ("[act]\nsecond_person = 0", "act.second_person = 0 is neither true nor false"),
+    (
+        '[act]\nallow = ["MovePartition"]',
+        "'MovePartition' is no action that can be taken; the nearest is MovePartitions",
+    ),
+    ('[act]\nallow = "AlterTopic"', "act.allow = 'AlterTopic' is no list of texts"),
+    ('[rules]\ndisabled = "TOP-01"', "rules.disabled = 'TOP-01' is no list of texts"),
+    ('[[mute]]\nrule = "CLI-02"\nuntil = "tomorrow"', "until = 'tomorrow' is no time"),
+    ("[[maintenance]]\nfrom = 2026-12-02T00:00:00Z\nuntil = 2026-12-01T00:00:00Z", "is not after from"),
+    ('[[cluster]]\nbootstrap_servers = "a:1"\nmetrics = ["http://a:1/metrics"]', "'http://a:1/metrics' is no target"),
+    ('[[cluster]]\nbootstrap_servers = "a:1"\nmetrics = [{url = "ftp://a:1"}]', "'ftp://a:1' is no target"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), WRONG, ids=[says for _, says in WRONG])
+def test_a_value_that_would_pass_for_something_else_is_refused(tmp_path, text, says):
+    path = tmp_path / "streampilot.toml"
+    path.write_text(text)
+    with pytest.raises(Refused) as refused:
+        load(str(path), {}, {})
+    assert says in str(refused.value)
+
+
+def test_the_environment_says_false_in_any_case(tmp_path):
+    assert load("", {"STREAMPILOT_AGENT__INSECURE": "False"}, {"dir": str(tmp_path)}).insecure is False
+
+
+@pytest.mark.parametrize("value", [0, -3, 1.5, True, "9"])
+def test_a_cap_that_bounds_nothing_is_refused(tmp_path, value):
+    read = replace(load("", {}, {"dir": str(tmp_path)}), caps={"max_moves": value})
+    with pytest.raises(Refused, match="no whole number from 1 on"):
+        act_settings(read)
