@@ -7,7 +7,7 @@ SEED ?= 1
 BARS := brokers_per_core catch_up commits disk_per_sample drain failover ingest metadata moves promql recovery scale start store_absent unknown_users
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients client-tools eos interop promql fuzz kill lose-everything powerloss upgrade chaos agent-faults bill-buckets plants bars s3-gateway bench profile screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients client-tools share-groups eos interop promql fuzz kill lose-everything powerloss upgrade chaos agent-faults bill-buckets plants bars s3-gateway bench profile screens docs lock clean
 
 help: ## list the targets, a line each
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ clients: $(STAMP) ## a grid of real clients and what they do, against three brok
 	@command -v kcat >/dev/null || { echo "installing kcat, a Debian package" >&2; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq kcat >/dev/null; }
 	@$(BIN)/python -m tests.clients.prepare
 	@$(BIN)/python -m tests.clients.matrix $(ARGS)
+
+share-groups: $(STAMP) ## Java's share consumer against three brokers, one of them killed half way (ARGS=; from Maven; needs Java)
+	@$(BIN)/python -m tests.clients.prepare
+	@$(BIN)/python -m tests.clients.share $(ARGS)
 
 client-tools: $(STAMP) ## Apache Kafka's command line tools against three brokers with ACLs (ARGS=; from Maven; needs Java)
 	@$(BIN)/python -m tests.clients.prepare

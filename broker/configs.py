@@ -205,6 +205,18 @@ BROKER_CONFIGS: Mapping[str, ConfigKey] = _AT_BROKER | _table(
     fixed("group.consumer.assignors", Kind.LIST, "uniform,range", "Assignors of the broker, the default first."),
     fixed("offsets.retention.check.interval.ms", Kind.LONG, "600000", "How often old offsets are looked for."),
     fixed("group.max.size", Kind.INT, "1000", "Members of one group at most."),
+    fixed("group.share.session.timeout.ms", Kind.INT, "45000", "How long a member of a share group may be silent."),
+    fixed("group.share.heartbeat.interval.ms", Kind.INT, "5000", "How often a member of a share group is to speak."),
+    fixed("group.share.max.size", Kind.INT, "200", "Members of one share group at most."),
+    fixed("group.share.record.lock.duration.ms", Kind.INT, "30000", "How long a record stays with who was given it."),
+    fixed("group.share.delivery.count.limit", Kind.INT, "5", "How often a share group's record is given at most."),
+    fixed(
+        "group.share.partition.max.record.locks",
+        Kind.INT,
+        "2000",
+        "Records of a partition that a share group was given and has not done with, at most.",
+    ),
+    fixed("group.share.max.share.sessions", Kind.INT, "2000", "Share sessions of this broker at most."),
     fixed("socket.request.max.bytes", Kind.INT, "104857600", "The largest request."),
     fixed("connections.max.idle.ms", Kind.LONG, "600000", "After how long a silent client is hung up on."),
     fixed(

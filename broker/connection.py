@@ -125,6 +125,8 @@ class Connection(asyncio.BufferedProtocol):
         self._peers.connections.discard(self)
         self._context.meter.connection(self._listener, -1)
         self._context.quotas.went(self._context.connection.peer)
+        if self._context.connection.shares:
+            self._context.shares.gone(self._context.connection)
         self._waiting.clear()
         self._line.drop()
 

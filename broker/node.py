@@ -45,6 +45,7 @@ from broker.metadata.secrets import SECRET_BYTES, peers_secret
 from broker.metadata.urls import shown
 from broker.objects import ObjectStore, open_store
 from broker.server import Server
+from broker.shares.shares import Shares
 from broker.starting import CannotStart, open_port, printable
 from broker.telemetry.counters import Counters
 from broker.telemetry.exporting import exporting
@@ -121,6 +122,7 @@ class Node:
             settings=config.groups,
             new_id=lambda: str(uuid.uuid4()),
         )
+        self._shares = Shares(self._metadata, self._clock, config.id, self._groups, self._logs.find)
         self._transactions = make_coordinator(
             metadata=self._metadata,
             logs=self._logs,
@@ -134,6 +136,7 @@ class Node:
         await self._logs.start(self._registration(http))
         await self._groups.start()
         await self._transactions.start()
+        self._spawn(self._shares.run())
         self._spawn(self._watch.run())
         if config.bill:
             self._biller = self._make_biller()
@@ -149,8 +152,8 @@ class Node:
     async def stop(self) -> None:
         """Hands over and leaves, in bounded time."""
         self._serving = False
-        await self._groups.stop()
-        await self._transactions.stop()
+        for part in (self._groups, self._shares, self._transactions):
+            await part.stop()
         try:
             async with asyncio.timeout(_STOP_S):
                 await self._logs.stop()
@@ -268,12 +271,8 @@ class Node:
             self._listeners[PEER_LISTENER] = (host, (await self._neighbours.server.listen(host, port))[1])
         for line in readable(self.config):
             self.say(line)
-        pages: dict[str, Route] = {
-            "/metrics": self._serve_metrics,
-            "/healthz": self._health,
-            "/readyz": self._readiness,
-        }
-        self._http = HttpServer(pages, {admin.PREFIX: self._make_admin().serve})
+        urls: dict[str, Route] = {"/metrics": self._serve_metrics, "/healthz": self._health, "/readyz": self._readiness}
+        self._http = HttpServer(urls, {admin.PREFIX: self._make_admin().serve})
         host = self.config.http_host
         with open_port("--http", host, self.config.http_port):
             bound = await self._http.listen(host, self.config.http_port)
@@ -300,6 +299,7 @@ class Node:
             logs=self._logs,
             metadata=self._metadata,
             groups=self._groups,
+            shares=self._shares,
             transactions=self._transactions,
             config=settings,
             clock=self._clock,

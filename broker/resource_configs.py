@@ -45,6 +45,46 @@ GROUP_CONFIGS: Mapping[str, ConfigKey] = {
             synonym="group.consumer.heartbeat.interval.ms",
             doc="How often a member of this group is to speak: less than its session.",
         ),
+        ConfigKey(
+            name="share.session.timeout.ms",
+            kind=Kind.INT,
+            default="45000",
+            low=1000,
+            high=1_800_000,
+            synonym="group.share.session.timeout.ms",
+            doc="How long a member of this share group may be silent.",
+        ),
+        ConfigKey(
+            name="share.heartbeat.interval.ms",
+            kind=Kind.INT,
+            default="5000",
+            low=100,
+            high=MAX_INT,
+            synonym="group.share.heartbeat.interval.ms",
+            doc="How often a member of this share group is to speak: less than its session.",
+        ),
+        ConfigKey(
+            name="share.record.lock.duration.ms",
+            kind=Kind.INT,
+            default="30000",
+            low=1000,
+            high=3_600_000,
+            synonym="group.share.record.lock.duration.ms",
+            doc="How long a record stays with the member it was given to, until it is given to another.",
+        ),
+        ConfigKey(
+            name="share.auto.offset.reset",
+            kind=Kind.STRING,
+            default="latest",
+            doc="Where this share group begins: latest, earliest, or by_duration:PnDTnHnMnS before now.",
+        ),
+        ConfigKey(
+            name="share.isolation.level",
+            kind=Kind.STRING,
+            default="read_uncommitted",
+            values=("read_uncommitted", "read_committed"),
+            doc="Whether this share group is given what transactions have not committed.",
+        ),
     )
 }
 CLIENT_METRICS_CONFIGS: Mapping[str, ConfigKey] = {

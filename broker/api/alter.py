@@ -11,6 +11,8 @@ from broker.api.topics import check_name, configs_of, find_topic
 from broker.config_keys import ConfigKey
 from broker.configs import of_broker, of_topic
 from broker.errors import InvalidConfig, InvalidRequest
+from broker.groups.settings import GroupSettings
+from broker.groups.share_settings import EARLIEST, LATEST, duration_ms
 from broker.metadata.image import Image
 from broker.resource_configs import CLIENT_METRICS, GROUP, MOST, Subscription, of_client_metrics, of_group
 from broker.security.access import CLUSTER_NAME, Need, Operation, ResourceType
@@ -107,14 +109,27 @@ async def apply(context: Context, target: Target, change: Change, validate_only:
     if target.kind == CLIENT_METRICS:
         Subscription.of(after)
     elif target.kind == GROUP:
-        limits = context.groups.settings.of_group(after)
-        if limits.consumer_heartbeat_s >= limits.consumer_session_s:
-            raise InvalidConfig(
-                f"consumer.heartbeat.interval.ms is {limits.consumer_heartbeat_s * 1000:g}, and"
-                f" consumer.session.timeout.ms {limits.consumer_session_s * 1000:g}: the first must be less"
-            )
+        _check_group(context.groups.settings.of_group(after))
     if not validate_only and (change.put or change.delete):
         await context.metadata.alter_configs(target.kind, target.name, change.put, change.delete)
+
+
+def _check_group(limits: GroupSettings) -> None:
+    _check_beat("consumer", limits.consumer_heartbeat_s * 1000, limits.consumer_session_s * 1000)
+    _check_beat("share", limits.share.heartbeat_ms, limits.share.session_ms)
+    if limits.share.reset not in (LATEST, EARLIEST):
+        try:
+            duration_ms(limits.share.reset)
+        except ValueError as error:
+            raise InvalidConfig(f"share.auto.offset.reset {error}") from None
+
+
+def _check_beat(kind: str, beat_ms: float, session_ms: float) -> None:
+    if beat_ms >= session_ms:
+        raise InvalidConfig(
+            f"{kind}.heartbeat.interval.ms is {beat_ms:g}, and {kind}.session.timeout.ms {session_ms:g}: the first must"
+            " be less"
+        )
 
 
 def result(asked: Any, code: int, message: str | None = None) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Known:
     by_topic: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class ConnectionInfo:
     """One client connection. It learns: client id from headers, software from ApiVersions, rack from Fetch."""
 
@@ -72,6 +72,8 @@ class ConnectionInfo:
     client_id: str = ""
     software_name: str = "unknown"
     software_version: str = "unknown"
+    shares: bool = False
+    """Whether share sessions came through it."""
     zone: str | None = None
     """The rack of its Fetch requests; None until it told one. The meter knows the other ways to a zone."""
     sent_near: dict[tuple[UUID, int], float] = field(default_factory=dict)
@@ -110,6 +112,8 @@ class Context:
     """broker.metadata.Metadata"""
     groups: Any
     """broker.groups.Groups"""
+    shares: Any
+    """broker.shares.shares.Shares: what share groups do with the partitions that are led here."""
     transactions: Any
     """broker.transactions.coordinator.TransactionCoordinator"""
     config: Settings

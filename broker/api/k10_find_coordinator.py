@@ -1,6 +1,7 @@
 """FindCoordinator (10), versions 0 to 6: which broker coordinates a group, or a transactional id; of many from 4 on.
 
-Deviation: share groups are not served; asking for their coordinator is refused with INVALID_REQUEST.
+A share group has a coordinator as any other group. Deviation: Kafka's share coordinator, which brokers ask, is not
+there; key type 2 is refused with INVALID_REQUEST.
 """
 
 from __future__ import annotations

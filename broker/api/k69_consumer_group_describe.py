@@ -63,13 +63,13 @@ def _member(image: Image, member: ConsumerMemberView) -> Fields:
         "client_host": member.client_host,
         "subscribed_topic_names": member.names,
         "subscribed_topic_regex": member.regex or None,
-        "assignment": _assignment(image, member.assigned),
-        "target_assignment": _assignment(image, member.target),
+        "assignment": assignment(image, member.assigned),
+        "target_assignment": assignment(image, member.target),
         "member_type": _CONSUMER,
     }
 
 
-def _assignment(image: Image, places: Places) -> Fields:
+def assignment(image: Image, places: Places) -> Fields:
     """Without topics that were deleted since."""
     named = []
     for fields in by_topic(places):

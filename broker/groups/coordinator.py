@@ -17,6 +17,9 @@ from broker.groups.settings import GroupSettings
 from broker.groups.shapes import CommitRequest, GroupView, JoinAnswer, JoinRequest, SyncAnswer, SyncRequest
 from broker.groups.shard import Entry, Shard
 from broker.groups.shards import Shards
+from broker.groups.share_coordinator import ShareGroups
+from broker.groups.share_group import ShareGroup
+from broker.groups.share_settings import ShareSettings
 from broker.groups.state import GroupState
 from broker.metadata import Metadata
 from broker.metadata.database import retriable
@@ -39,6 +42,8 @@ class GroupCoordinator:
         self._shards = Shards(metadata=metadata, clock=clock, broker_id=broker_id, settings=settings)
         self.consumers = ConsumerGroups(shards=self._shards, metadata=metadata)
         """Groups of the new protocol (KIP-848)."""
+        self.shares = ShareGroups(shards=self._shards, metadata=metadata, clock=clock)
+        """Share groups (KIP-932)."""
         self.retention = OffsetRetention(
             shards=self._shards,
             metadata=metadata,
@@ -64,6 +69,10 @@ class GroupCoordinator:
     def home_of(self, group_id: str) -> Partition:
         """The partition whose owner coordinates the group; CoordinatorNotAvailable while nobody owns it."""
         return self._shards.home_of(group_id)
+
+    def share_limits(self, group_id: str) -> ShareSettings:
+        """What holds for one share group now."""
+        return self._shards.limits(group_id).share
 
     async def join(self, request: JoinRequest) -> JoinAnswer:
         """Parks until the group's next generation begins."""
@@ -104,6 +113,8 @@ class GroupCoordinator:
     async def leave(self, group_id: str, member_id: str, instance_id: str | None) -> str:
         """A member goes; its id is returned."""
         shard, entry = await self._member_entry(group_id, member_id, classic=False)
+        if isinstance(entry.group, ShareGroup):
+            raise UnknownMemberId(f"group {group_id} is a share group: its members leave by themselves")
         if isinstance(entry.group, ConsumerGroup):
             return await self.consumers.leave(shard, entry, member_id, instance_id)
         return await self._shards.step(
@@ -131,6 +142,8 @@ class GroupCoordinator:
         def check(group: AnyGroup, now: float) -> None:
             if nameless:
                 pass
+            elif isinstance(group, ShareGroup):
+                raise GroupIdNotFound(f"group {request.group_id} is a share group: it has no offsets to commit")
             elif isinstance(group, ConsumerGroup):
                 group.check_commit(request.member_id, request.instance_id, request.generation)
             else:
@@ -170,6 +183,8 @@ class GroupCoordinator:
             raise GroupIdNotFound(f"group {group_id} does not exist")
         if isinstance(entry.group, ConsumerGroup):
             raise GroupIdNotFound(f"group {group_id} is not a classic group: ask ConsumerGroupDescribe")
+        if isinstance(entry.group, ShareGroup):
+            raise GroupIdNotFound(f"group {group_id} is not a classic group: ask ShareGroupDescribe")
         return entry.group.view()
 
     async def groups(self) -> list[GroupView]:

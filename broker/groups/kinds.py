@@ -1,38 +1,39 @@
-"""Both kinds of groups, classic and of the new protocol, where the difference does not matter."""
+"""All kinds of groups, classic, of the new protocol and share groups, where the difference does not matter."""
 
 from __future__ import annotations
 
 import json
 
 from broker.errors import KafkaError
-from broker.groups import consumer_stored, membership, stored
+from broker.groups import consumer_stored, membership, share_stored, stored
 from broker.groups.consumer_group import ConsumerGroup
 from broker.groups.group import Group
 from broker.groups.settings import GroupSettings
+from broker.groups.share_group import ShareGroup
 from broker.metadata.rows import GroupRow
 
-AnyGroup = Group | ConsumerGroup
+AnyGroup = Group | ConsumerGroup | ShareGroup
 
 
 def due(group: AnyGroup) -> float | None:
     """The monotonic second of the next `tick` that can change something; None when only requests can."""
-    return group.due() if isinstance(group, ConsumerGroup) else membership.due(group)
+    return membership.due(group) if isinstance(group, Group) else group.due()
 
 
 def tick(group: AnyGroup, now: float) -> None:
     """Time has passed."""
-    if isinstance(group, ConsumerGroup):
-        group.tick(now)
-    else:
+    if isinstance(group, Group):
         membership.tick(group, now)
+    else:
+        group.tick(now)
 
 
 def postpone(group: AnyGroup, seconds: float) -> None:
     """Gives everyone back the time in which this process was stopped (law 11)."""
-    if isinstance(group, ConsumerGroup):
-        group.postpone(seconds)
-    else:
+    if isinstance(group, Group):
         membership.postpone(group, seconds)
+    else:
+        group.postpone(seconds)
 
 
 def abandon(group: AnyGroup, error: KafkaError) -> None:
@@ -49,6 +50,10 @@ def dump(group: AnyGroup, coordinator_uid: int, emptied_ms: int | None) -> Group
         fields = consumer_stored.dump(group)
         is_whole, touched = group.unsaved()
         members = consumer_stored.dump_members(group, touched)
+    elif isinstance(group, ShareGroup):
+        fields = share_stored.dump(group)
+        is_whole, touched = group.unsaved()
+        members = share_stored.dump_members(group, touched)
     else:
         fields = stored.dump(group)
     if emptied_ms is not None:
@@ -69,5 +74,8 @@ def load(row: GroupRow, settings: GroupSettings, now: float) -> tuple[AnyGroup, 
         case consumer_stored.VERSION | consumer_stored.WITH_MEMBERS:
             session_s = settings.consumer_session_s
             return consumer_stored.load(group_id, fields, row.members, session_s=session_s, now=now), emptied_ms
+        case share_stored.VERSION:
+            session_s = settings.share.session_ms / 1000
+            return share_stored.load(group_id, fields, row.members, session_s=session_s, now=now), emptied_ms
         case newer:
-            raise ValueError(f"group {group_id} is stored in version {newer}; this broker reads 1 to 3")
+            raise ValueError(f"group {group_id} is stored in version {newer}; this broker reads 1 to 4")

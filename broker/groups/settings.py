@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+from broker.groups.share_settings import ShareSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class GroupSettings:
     """`offsets.retention.minutes`: how long an empty group's offsets are kept."""
     retention_check_s: float = 600.0
     """`offsets.retention.check.interval.ms`"""
+    share: ShareSettings = field(default_factory=ShareSettings)
+    """Of share groups (KIP-932)."""
 
     def of_group(self, own: Mapping[str, str]) -> GroupSettings:
         """With what one group was given (resource_configs.py)."""
@@ -35,6 +39,7 @@ class GroupSettings:
             self,
             consumer_session_s=int(session_ms) / 1000 if session_ms else self.consumer_session_s,
             consumer_heartbeat_s=int(beat_ms) / 1000 if beat_ms else self.consumer_heartbeat_s,
+            share=self.share.of_group(own),
         )
 
     @classmethod
@@ -50,6 +55,7 @@ class GroupSettings:
             consumer_heartbeat_s=_number(configs, "group.consumer.heartbeat.interval.ms", 5000) / 1000,
             retention_s=_number(configs, "offsets.retention.minutes", 10_080) * 60,
             retention_check_s=_number(configs, "offsets.retention.check.interval.ms", 600_000) / 1000,
+            share=ShareSettings.of(configs),
         )
 
 

@@ -103,13 +103,13 @@ class GroupView:
 
     group_id: str
     state: StrEnum
-    """By Kafka's names: `GroupState`, or `ConsumerGroupState`."""
+    """By Kafka's names: `GroupState`, `ConsumerGroupState` or `ShareGroupState`."""
     protocol_type: str
     protocol: str
     """Empty unless a generation has chosen one."""
     members: tuple[MemberView, ...]
     kind: str = "classic"
-    """Kafka's group type: classic, or consumer."""
+    """Kafka's group type: classic, consumer, or share."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from broker.groups.kinds import AnyGroup
 from broker.groups.settings import GroupSettings
 from broker.groups.shapes import Answer, JoinAnswer, SyncAnswer
 from broker.groups.shard import Entry, Shard
+from broker.groups.share_group import ShareGroup
 from broker.metadata import Metadata
 from broker.metadata.database import retriable
 from broker.metadata.image import CONSUMER_OFFSETS, Image, Partition
@@ -132,7 +133,8 @@ class Shards:
 
     async def convert(self, shard: Shard, entry: Entry, kind: type[AnyGroup]) -> None:
         """Makes an empty group one of the other kind; its offsets stay. What it is now is stored with its first member.
-        InconsistentGroupProtocol while it has members.
+        InconsistentGroupProtocol while it has members, and for a share group as long as there is one: what it has done
+        is no offsets.
         """
         async with entry.lock:
             self._check_current(shard, entry)
@@ -142,11 +144,18 @@ class Shards:
                 raise InconsistentGroupProtocol(
                     f"group {entry.group.group_id} has members of the other protocol: stop them first"
                 )
+            if entry.stored and ShareGroup in (kind, type(entry.group)):
+                raise InconsistentGroupProtocol(
+                    f"group {entry.group.group_id} is {'not ' if kind is ShareGroup else ''}a share group: take another"
+                    " name, or delete it first"
+                )
             entry.group = self._new(entry.group.group_id, kind)
 
     def _new(self, group_id: str, kind: type[AnyGroup]) -> AnyGroup:
         if kind is ConsumerGroup:
             return ConsumerGroup(group_id)
+        if kind is ShareGroup:
+            return ShareGroup(group_id)
         return Group(group_id, initial_delay_s=self._settings.initial_delay_s)
 
     async def glance(

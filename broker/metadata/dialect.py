@@ -23,7 +23,7 @@ _POSTGRES_TYPES = (
 )
 """Text compares by its bytes, as SQLite does, so that ORDER BY means the same on both."""
 
-_UPDATED = ("brokers", "offsets", "partitions", "transactions")
+_UPDATED = ("brokers", "offsets", "partitions", "share_partitions", "transactions")
 """Tables whose rows are updated all the time, in columns without an index: with room in the page that costs the index
 nothing.
 """

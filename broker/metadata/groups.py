@@ -108,7 +108,7 @@ def expire(
     )
     (left,) = tx.one("SELECT count(*) FROM offsets WHERE group_id = ?", group_id)
     if is_empty and not left:
-        for table in ("groups", "group_members"):
+        for table in ("groups", "group_members", "share_partitions"):
             tx.run(f"DELETE FROM {table} WHERE group_id = ?", group_id)
     return int(left)
 
@@ -137,7 +137,7 @@ def save_group(tx: Tx, row: GroupRow, coordinator: Coordinator) -> None:
 def delete_group(tx: Tx, group_id: str, coordinator: Coordinator) -> None:
     check_coordinator(tx, coordinator)
     tx.run("DELETE FROM groups WHERE group_id = ?", group_id)
-    for table in ("offsets", "txn_offsets", "group_members"):
+    for table in ("offsets", "txn_offsets", "group_members", "share_partitions"):
         tx.run(f"DELETE FROM {table} WHERE group_id = ?", group_id)
 
 

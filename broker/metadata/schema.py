@@ -18,6 +18,8 @@ secrets              what brokers prove to each other that they know; never show
 transactions         one row per transactional id, conditional on its partition of `__transaction_state`
 txn_partitions       what the transaction under way, or being ended, has written to
 txn_offsets          offsets that become the group's in the same transaction that decides to commit
+share_partitions     what a share group has done with a partition (KIP-932), start and records beyond it; conditional on
+                     the partition's leadership, and on `state_epoch`, which an administrator's change raises
 departed             brokers that said goodbye and owe nothing, with the epoch they had: the next registration voids it
 """
 
@@ -132,6 +134,13 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE group_members(
       group_id TEXT NOT NULL, member_id TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY(group_id, member_id))
       WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE share_partitions(
+      group_id TEXT NOT NULL, topic_id BLOB NOT NULL, partition INTEGER NOT NULL, start INTEGER NOT NULL,
+      state_epoch INTEGER NOT NULL, leader_epoch INTEGER NOT NULL, states TEXT NOT NULL,
+      PRIMARY KEY(group_id, topic_id, partition)) WITHOUT ROWID;
+    CREATE INDEX share_partitions_by_topic ON share_partitions(topic_id);
     """,
 )
 

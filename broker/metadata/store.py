@@ -16,11 +16,12 @@ from uuid import UUID
 from broker.clock import Clock
 from broker.errors import UnknownTopicOrPartition
 from broker.ids import Entropy, new_uuid, uuid_text
-from broker.metadata import groups, moves, picture, topics
+from broker.metadata import groups, moves, picture, shares, topics
 from broker.metadata.database import Database, Tx
 from broker.metadata.groups import OffsetKey
 from broker.metadata.image import EMPTY, Image, Topic
 from broker.metadata.rows import Beat, Coordinator, GroupRow, OffsetRow
+from broker.metadata.shares import ShareWrite
 from broker.metadata.topics import Assignments
 from broker.metadata.urls import open_database
 
@@ -225,3 +226,7 @@ class Metadata:
     async def offset_groups(self) -> list[str]:
         """Groups with committed offsets, with or without state."""
         return await self.read(groups.offset_groups)
+
+    async def save_share(self, write: ShareWrite) -> None:
+        """What a leader says a share group did with a partition. NotLeaderOrFollower, FencedStateEpoch."""
+        await self._database.write_together(shares.save, write)

@@ -135,7 +135,7 @@ def delete_topic(tx: Tx, which: str | UUID, now_ms: int) -> UUID:
     objects = {row[0] for row in tx.among("DELETE FROM ranges WHERE uid IN ({keys}) RETURNING object", uids)}
     tx.among("DELETE FROM epochs WHERE uid IN ({keys})", uids)
     mark_unreferenced(tx, objects, now_ms)
-    for table in ("partitions", "offsets", "txn_offsets", "txn_partitions"):
+    for table in ("partitions", "offsets", "txn_offsets", "txn_partitions", "share_partitions"):
         tx.run(f"DELETE FROM {table} WHERE topic_id = ?", topic_id.bytes)
     tx.run("DELETE FROM configs WHERE kind = 'topic' AND name = ?", name)
     tx.run("DELETE FROM topics WHERE id = ?", topic_id.bytes)

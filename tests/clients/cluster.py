@@ -39,6 +39,8 @@ class Cluster:
     authority: Path
     certificate: Path
     issuer: Issuer
+    pids: tuple[int, ...] = ()
+    """Of the brokers' processes, by broker."""
 
     def ground(self, name: str, records: int, timeout_s: float) -> Ground:
         """A place for one cell; `name` is given to one cell only."""
@@ -92,6 +94,7 @@ def brokers(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[
             authority=authority.path,
             certificate=certificate,
             issuer=tokens,
+            pids=tuple(process.pid for process in running),
         )
 
 

@@ -8,6 +8,16 @@ from dataclasses import dataclass, field
 from tests.clients.cells import COLUMNS, MEANINGS
 from tests.clients.one import Described
 
+SHARE_GROUPS = """\
+## Share groups
+
+`make share-groups` tries KafkaShareConsumer of the Java client 4.1.0 (KIP-932): two members share a partition, and each
+record comes to one of them, once; what is released comes again with a delivery count of 2, what is rejected does not;
+what a member says nothing about is given to the other one when its lock lapses; and kill -9 of the broker that leads
+loses nothing, nor does anything come again that was accepted. The settings are the client's defaults, and of the group
+`share.auto.offset.reset`. No other client here has share groups.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -65,6 +75,7 @@ def page(rows: Sequence[Row]) -> str:
         "Beside the address, and user and password where there are any. All of them are documented by the client.\n",
         *_listed((row.client, row.described.settings) for row in rows),
         "",
+        SHARE_GROUPS,
     ]
     return "\n".join(parts)
 

@@ -4,6 +4,7 @@ The program prints the port it listens on, and ends with its stdin. A connection
 JSON: `{"do": ...}` and what belongs to it; the answer has `"error"` when it went wrong. Bytes are in base64:
 
     writer OPTIONS, reader OPTIONS      opens it; answers {"id"}
+    sharer OPTIONS                      a member of a share group, where the client has such (share.py)
     send {topic, records: [[key, value, [[name, value], ...]], ...]}
     begin, commit, abort, offsets {reader}
     poll {ms} -> {records: [[partition, offset, key, value, headers], ...]}

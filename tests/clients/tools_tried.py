@@ -224,7 +224,7 @@ TRIED = [
 ]
 CANNOT = {
     "kafka-delegation-tokens.sh": "there are no delegation tokens; OAUTHBEARER has tokens with an end",
-    "kafka-share-groups.sh, -streams-groups.sh": "neither kind of group is served",
+    "kafka-streams-groups.sh": "groups of Kafka Streams (KIP-1071) are not served; its applications use classic ones",
     "kafka-dump-log.sh, kafka-storage.sh": "they read a broker's own files, which are of another form",
     "burrow": "version 1.2.1 asks ListOffsets of version 0, which Apache Kafka 4.0 no longer answers either, and finds"
     " groups by reading the records of `__consumer_offsets`, where nothing is written here: groups' offsets are in the"

@@ -52,6 +52,8 @@ _OF_API: dict[int, dict[str, Any]] = {
         "resource_name_filter": "nothing",
     },
     37: {"count": 1},
+    78: {"member_id": "m", "acknowledgement_batches": (), "forgotten_topics_data": ()},
+    79: {"member_id": "m", "acknowledgement_batches": ()},
     43: {"topic_partitions": ({"topic": TOPIC, "partitions": (0,)},)},
 }
 """What the general guess would get wrong."""

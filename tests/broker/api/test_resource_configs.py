@@ -69,6 +69,11 @@ async def test_they_are_described_with_their_defaults_and_sources(wire: Wire) ->
     assert await describe(wire, GROUP, "g") == {
         "consumer.session.timeout.ms": ("45000", 5),
         "consumer.heartbeat.interval.ms": ("1000", 8),
+        "share.session.timeout.ms": ("45000", 5),
+        "share.heartbeat.interval.ms": ("5000", 5),
+        "share.record.lock.duration.ms": ("30000", 5),
+        "share.auto.offset.reset": ("latest", 5),
+        "share.isolation.level": ("read_uncommitted", 5),
     }
     await alter(wire, SUBSCRIPTION, "s", metrics="a,b", match="client_id=app.*")
     assert await describe(wire, SUBSCRIPTION, "s") == {
@@ -85,7 +90,11 @@ REFUSED: list[tuple[int, str, dict[str, str], int]] = [
     (SUBSCRIPTION, "s", {"interval": "1000"}, INVALID_CONFIG),
     (SUBSCRIPTION, "", {"metrics": "*"}, INVALID_REQUEST),
     (GROUP, "g", {"consumer_heartbeat_interval_ms": "45000"}, INVALID_CONFIG),
-    (GROUP, "g", {"share_session_timeout_ms": "45000"}, INVALID_CONFIG),
+    (GROUP, "g", {"streams_session_timeout_ms": "45000"}, INVALID_CONFIG),
+    (GROUP, "g", {"share_heartbeat_interval_ms": "45000"}, INVALID_CONFIG),
+    (GROUP, "g", {"share_isolation_level": "serializable"}, INVALID_CONFIG),
+    (GROUP, "g", {"share_auto_offset_reset": "none"}, INVALID_CONFIG),
+    (GROUP, "g", {"share_auto_offset_reset": "by_duration:P"}, INVALID_CONFIG),
 ]
 
 

@@ -85,6 +85,7 @@ public final class Serving {
         switch (asked.get("do").asText()) {
             case "writer" -> CLIENTS.put(id, new Writing(asked));
             case "reader" -> CLIENTS.put(id, new Reading(asked));
+            case "sharer" -> CLIENTS.put(id, new Sharing(asked));
             case "admin" -> answer.set("faults", JSON.valueToTree(Administration.faults(asked)));
             case "close" -> CLIENTS.remove(id).close();
             default -> CLIENTS.get(id).answer(asked, answer);
