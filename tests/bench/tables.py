@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +48,8 @@ class Column:
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
     """Ours over theirs, round by round; the bounds are the bootstrap's, seeded, so the same figures give the same."""
     each = [a / b for a, b in zip(ours, theirs, strict=True) if b > 0]
+    if not each:  # CPU is counted in hundredths of a second: a small part of a load may take none
+        return Ratio(low=math.nan, median=math.nan, high=math.nan)
     rng = random.Random(1)
     medians = sorted(statistics.median(rng.choices(each, k=len(each))) for _ in range(RESAMPLES))
     return Ratio(low=medians[RESAMPLES // 20], median=statistics.median(each), high=medians[-RESAMPLES // 20])

@@ -13,6 +13,7 @@ from tests.bench.raw import Load
 def test_a_ratio_is_the_median_of_the_rounds_between_its_bounds() -> None:
     found = tables.ratio([2.0, 4.0, 6.0], [1.0, 2.0, 2.0])
     assert found.low == 2.0 and found.median == 2.0 and found.high == 3.0
+    assert str(tables.ratio([1.0], [0.0])) == "nan (nan to nan)"
 
 
 def test_each_arm_of_ours_is_set_against_all_others() -> None:
