@@ -32,10 +32,12 @@ def _cost(
     what_if: Annotated[
         list[str], typer.Option(help="traffic=3x, flush=250ms, spot or kafka:rf=3; repeatable, in order.")
     ] = [],  # noqa: B006
+    bill: Annotated[bool, typer.Option("--bill", help="The bill too, and the meter against it.")] = False,
     agent: AgentUrl = DEFAULT_AGENT,
     as_json: AsJson = False,
 ) -> int:
     asked = {"by": by, "what_if": what_if or None, "since_s": _seconds(since) if since else None}
+    asked["bill"] = "true" if bill else None
     found: dict[str, Any] = Remote(agent).get("/api/cost", **asked)
     if as_json:
         put_json(found)
@@ -43,6 +45,8 @@ def _cost(
     put(costs_table(by, found))
     if "history" in found:
         put(f"\n{plot(found['history'])}")
+    if "bill" in found:
+        put(f"\n{bill_table(found['bill'])}")
     if "what_if" in found:
         put(f"\n{suppositions(found['what_if'])}")
     for note in found["notes"]:
@@ -90,6 +94,29 @@ def plot(points: Sequence[dict[str, Any]]) -> str:
 
 def _minute(at: str) -> str:
     return at[:16].replace("T", " ")
+
+
+def bill_table(found: dict[str, Any]) -> str:
+    """What the bill says, and the meter beside it where both know the same days."""
+    parts = [
+        f"bill {found['source']}: {found['rows']:,} rows, {found['unclassified']:,} unclassified, "
+        f"closed until {found['closed_until'] or 'no day'}"
+    ]
+    lines = [
+        (line["component"], f"{line['amount']:,.2f}", line["currency"], str(line["rows"]))
+        for line in found["components"]
+    ]
+    parts.append(table(("component", "amount", "currency", "rows"), lines, right="amount,rows"))
+    if days := found["days_compared"]:
+        parts.append(f"\nmeter against bill, an hour, over {len(days)} closed and watched days to {days[-1]}")
+        sides = [
+            (line["component"], line["meter_usd_per_hour"], line["bill_usd_per_hour"]) for line in found["compared"]
+        ]
+        rows = [(name, money(meter), money(told), money(told - meter)) for name, meter, told in sides]
+        parts.append(table(("component", "meter", "bill", "difference"), rows, right="meter,bill,difference"))
+    else:
+        parts.append("\nno day is both closed on the bill and watched by the meter: nothing is compared")
+    return "\n".join([*parts, *found["notes"]])
 
 
 def suppositions(found: dict[str, Any]) -> str:

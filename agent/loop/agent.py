@@ -17,6 +17,7 @@ from typing import Any
 
 from agent.loop.actions import Actions
 from agent.loop.announcements import Announcement, announce
+from agent.loop.billed import billed
 from agent.loop.bills import BillReader
 from agent.loop.events import Bus
 from agent.loop.glance import Glance, Row
@@ -208,7 +209,7 @@ class Agent:
         with Glance(self.rooms.source, at or self._clock.now(), window_s) as glance:
             return glance.rows(name)
 
-    def cost(self, by: str, what_if: Sequence[str] = (), since_s: float = 0.0) -> dict[str, Any]:
+    def cost(self, by: str, what_if: Sequence[str] = (), since_s: float = 0.0, *, bill: bool = False) -> dict[str, Any]:
         """GET /api/cost."""
         now = self._clock.now()
         with Glance(self.rooms.source, now) as glance:
@@ -219,6 +220,8 @@ class Agent:
                 found["what_if"] = supposed(glance, self.rooms.meter.prices, what_if)
         if since_s:
             found["history"] = history(self.rooms.ledger, now, since_s)
+        if bill:
+            found["bill"] = billed(self.rooms.bill, self.rooms.ledger, now)
         return found
 
     def rules(self) -> list[dict[str, Any]]:

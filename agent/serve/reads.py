@@ -77,8 +77,9 @@ def _cluster(routes: APIRouter, agent: Agent) -> None:
         by: str = "component",
         what_if: list[str] = Query([], max_length=8, description="traffic=3x, flush=250ms, spot, kafka:rf=3"),
         since_s: float = Query(0.0, ge=0, le=62 * 86400, description="with the metered hours of so many seconds"),
+        bill: bool = Query(False, description="with the bill by component, and the meter against it"),
     ) -> dict[str, Any]:
-        return agent.cost(by, what_if, since_s)
+        return agent.cost(by, what_if, since_s, bill=bill)
 
     @routes.get("/api/views/{name}", summary="A canonical view, now")
     def view(name: str, window_s: float = Query(60.0, gt=0, le=86400)) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.cli.complaint import Complaint
-from agent.cli.cost import _seconds, costs_table, plot, suppositions
+from agent.cli.cost import _seconds, bill_table, costs_table, plot, suppositions
 
 ROW = {"usd_per_month": 730.0, "basis": "meter", "price_date": "2026-11-01"}
 FOUND = {
@@ -72,3 +72,18 @@ def test_an_amount_below_a_cent_is_not_nothing():
     row = {**ROW, "name": "storage", "usd_per_hour": 0.0000015129, "usd_per_month": 0.0011}
     line = costs_table("component", {**FOUND, "rows": [row]}).splitlines()[1]
     assert line.split()[:3] == ["storage", "$0.0000015", "$0.0011"]
+
+
+def test_a_bill_has_the_meter_beside_it_where_both_know_the_day():
+    found = {
+        "source": "bill.csv", "rows": 1000, "unclassified": 24, "closed_until": "2026-11-02", "notes": ["a note"],
+        "components": [{"component": "wal", "amount": 1234.5, "currency": "EUR", "rows": 3}],
+        "days_compared": ["2026-11-01"],
+        "compared": [{"component": "wal", "meter_usd_per_hour": 0.5, "bill_usd_per_hour": 0.25}],
+    }  # fmt: skip
+    lines = bill_table(found).splitlines()
+    assert lines[0] == "bill bill.csv: 1,000 rows, 24 unclassified, closed until 2026-11-02"
+    assert lines[2].split() == ["wal", "1,234.50", "EUR", "3"]
+    assert lines[-2].split() == ["wal", "$0.5000", "$0.2500", "-$0.2500"]
+    assert lines[-1] == "a note"
+    assert "nothing is compared" in bill_table({**found, "days_compared": []})

@@ -1,8 +1,14 @@
 """Costs: one basis at a time, what cannot be allocated is shown."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 
 from agent.billing.allocation import Seen
+from agent.billing.bill import Bill
+from agent.billing.ledger import Ledger
+from agent.loop.billed import billed
 from agent.loop.money import costs
 from agent.loop.overview import per_hour
 from agent.loop.refused import Refused
@@ -51,3 +57,14 @@ def test_an_unknown_way_is_refused_with_the_known_ones():
 
 def test_nothing_known_is_not_zero():
     assert costs([], Seen(), "component")["usd_per_hour"] is None
+
+
+def test_the_bill_is_shown_by_component_and_nothing_is_compared_that_nobody_watched(tmp_path):
+    now, ledger = datetime(2026, 11, 20, tzinfo=UTC), Ledger(tmp_path / "meter.sqlite")
+    bill = Bill(Path(__file__).parents[2] / "data/focus_1_0_sample.csv")
+    found = billed(bill, ledger, now)
+    assert sum(line["rows"] for line in found["components"]) == found["rows"] == 1000
+    assert (found["unclassified"], found["days_compared"], found["compared"]) == (24, [], [])
+    with pytest.raises(Refused, match="no bill is configured"):
+        billed(None, ledger, now)
+    ledger.close()
