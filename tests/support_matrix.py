@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from agent.collect.collector import Collector, Watch
+from agent.collect.otlp import PROTOBUF, parse, read
 from agent.collect.scrape import Target
 from agent.collect.views import StoreSource
 from agent.model.clock import HandClock
@@ -65,7 +66,7 @@ def _said(name: str, body: str) -> str:
 def replayed(name: str) -> Iterator[tuple[StoreSource, datetime]]:
     """The recording, played through a real collector over HTTP; and the instant of its last round."""
     admin, bodies = recording.RecordedAdmin(_recorded(name)), recording.bodies(_recorded(name))
-    clock = HandClock(BEGAN)
+    clock, pushes = HandClock(BEGAN), recording.pushes(_recorded(name))
     servers = {broker: MetricsServer() for broker in bodies}
     with tempfile.TemporaryDirectory(prefix="streampilot-replay-") as folder:
         store = SampleStore(Path(folder), clock=clock)
@@ -79,6 +80,8 @@ def replayed(name: str) -> Iterator[tuple[StoreSource, datetime]]:
                 admin.turn(round)
                 for broker, server in servers.items():
                     server.say(_said(name, bodies[broker][round]))
+                for body in pushes[round : round + 1]:
+                    collector.pushed.take(read(parse(body, PROTOBUF), collector.pushed.limits))
                 collector.round()
             configured = {target.url: str(target.broker) for target in targets}
             yield StoreSource(store, "c", interval_s=12, brokers=configured), clock.now() + timedelta(milliseconds=1)

@@ -2,6 +2,7 @@
 
     tests/data/sources/NAME/rounds.json.gz    [{"after_s": 10.2, "admin": {...}}, ...]
     tests/data/sources/NAME/BROKER-ROUND.txt.gz
+    tests/data/sources/NAME/push-ROUND.pb.gz    what a client pushed by OTLP, where one does
 
 Written by `python -m tests.interop.record`, read by the tests. Comment lines and the families that nothing reads and
 that make up most of a JMX exporter's body (`LEFT_OUT`) are dropped, so that the files stay small.
@@ -50,6 +51,10 @@ def write(name: str, round: int, bodies: dict[int, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for broker, body in bodies.items():
         (folder / f"{broker}-{round}.txt.gz").write_bytes(gzip.compress(kept(body).encode(), mtime=0))
+
+
+def write_push(name: str, round: int, body: bytes) -> None:
+    (SOURCES / name / f"push-{round}.pb.gz").write_bytes(gzip.compress(body, mtime=0))
 
 
 def write_looks(name: str, looks: Iterable[tuple[float, AdminLook]]) -> None:
@@ -158,6 +163,11 @@ def bodies(name: str) -> dict[int, list[str]]:
         broker = int(file.name.partition("-")[0])
         found.setdefault(broker, []).append(gzip.decompress(file.read_bytes()).decode())
     return found
+
+
+def pushes(name: str) -> list[bytes]:
+    """Round by round; empty where nothing was pushed."""
+    return [gzip.decompress(file.read_bytes()) for file in sorted((SOURCES / name).glob("push-*.pb.gz"))]
 
 
 def _group(told: dict[str, Any]) -> Group:
