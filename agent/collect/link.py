@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ PROBE_SECONDS = 1.5
 BOOTSTRAP_MS = {"PLAINTEXT": 3_000}
 SECURED_BOOTSTRAP_MS = 10_000
 """A TLS handshake and a SCRAM exchange with each broker that is tried, on machines that are busy."""
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+"""OpenSSL's word for a certificate that nobody vouches for, that is out of date, or of another name."""
 SILENCE_SECONDS = 4.0
 """A broker that gave no answer is not asked again for so long."""
 FAILURES_BEFORE_RENEWAL = 2
@@ -162,6 +165,7 @@ class Link:
 
         def remembered(**configs: Any) -> Any:
             made.append(NetClient(**configs))
+            _give_up_at_once(made[0]._manager)
             return made[0]
 
         try:
@@ -187,10 +191,32 @@ class Link:
                 f"{self.bootstrap} refused the login: {error}; check sasl.mechanism and sasl.jaas.config "
                 "in the --command-config file"
             )
+        if UNTRUSTED in str(error):
+            return ClusterUnreachable(
+                f"{self.bootstrap} shows a certificate that is not trusted: {error}; check ssl.truststore.location in "
+                "the --command-config file, and the certificate's names and dates"
+            )
         return ClusterUnreachable(
             f"{self.bootstrap} accepts connections but does not answer as a Kafka broker with security.protocol "
             f"{self._options.security_protocol}; check the port and the --command-config file"
         )
+
+
+def _give_up_at_once(manager: Any) -> None:
+    """Lets a refused login or certificate end the bootstrap with its reason.
+
+    The client would try again until its time is up, and then say that it could not bootstrap, and no more. It asks for
+    its next pause inside the `except` of the failure, which is where that is still known.
+    """
+    pause = manager.update_backoff
+
+    def asked(node: Any) -> Any:
+        error = sys.exception()
+        if isinstance(error, kafka_errors.SaslAuthenticationFailedError) or UNTRUSTED in str(error):
+            raise error or RuntimeError(UNTRUSTED)
+        return pause(node)
+
+    manager.update_backoff = asked
 
 
 def _started(manager: Any, request: Any, node: int | None, silent: bool) -> Any:
