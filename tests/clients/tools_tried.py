@@ -7,6 +7,7 @@ import json
 from tests.clients.tools import Bench, Tool, wanted
 
 _GROUPS = "consumer.group.ConsumerGroupCommand"
+_SHARES = "consumer.group.ShareGroupCommand"
 _REASSIGN = "reassign.ReassignPartitionsCommand"
 _CONFIGS = "kafka.admin.ConfigCommand"
 _RECORDS = 3000
@@ -73,6 +74,29 @@ def _groups(run: Bench) -> list[str]:
     faults += wanted(run(_GROUPS, "--delete-offsets", "--group", "console", "--topic", run.topic), "Successful")
     faults += wanted(run(_GROUPS, "--delete", "--group", "console"), "was successful")
     return faults + wanted(run("GroupsCommand", "--list"), "verifiable Classic consumer")
+
+
+def _shares(run: Bench) -> list[str]:
+    entity = ("--entity-type", "groups", "--entity-name", "share")
+    run(_CONFIGS, "--alter", *entity, "--add-config", "share.auto.offset.reset=earliest")
+    said = run("consumer.ConsoleShareConsumer", "--topic", run.topic, "--group", "share", "--max-messages", "303",
+               "--timeout-ms", "30000")  # fmt: skip
+    count = sum(line.isdecimal() for line in said.split())
+    faults = [] if count == 303 else [f"{count} were read of 303"]
+    faults += wanted(run(_SHARES, "--list", "--state"), "share Empty")
+    faults += wanted(run("GroupsCommand", "--list"), "share Share")
+    said = run(_SHARES, "--describe", "--group", "share")
+    faults += wanted(said, *(f"share {run.topic} {number}" for number in range(3)))
+    faults += wanted(run(_SHARES, "--describe", "--group", "share", "--state"), "Empty 0")
+    run(_SHARES, "--describe", "--group", "share", "--members", "--verbose")
+    said = run(_SHARES, "--delete-offsets", "--group", "share", "--topic", run.topic)
+    faults += wanted(said, f"{run.topic} Successful")
+    read = run("VerifiableShareConsumer", "--topic", run.topic, "--group-id", "share", "--max-messages", "303",
+               "--acknowledgement-mode", "sync")  # fmt: skip
+    told = [json.loads(line) for line in read.splitlines() if line.startswith("{")]
+    found = sum(each["count"] for each in told if each["name"] == "offsets_acknowledged")
+    faults += [] if found >= 303 else [f"{found} were acknowledged of 303"]
+    return faults + wanted(run(_SHARES, "--delete", "--group", "share"), "successful")
 
 
 def _configs(run: Bench) -> list[str]:
@@ -193,6 +217,11 @@ TRIED = [
         name="kafka-consumer-groups.sh and kafka-groups.sh",
         what="list, describe (offsets, state, members), reset-offsets, delete-offsets, delete",
         run=_groups,
+    ),
+    Tool(
+        name="kafka-share-groups.sh and kafka-console-share-consumer.sh and kafka-verifiable-share-consumer.sh",
+        what="303 read, forgotten, read again and acknowledged; list, describe, delete-offsets, delete",
+        run=_shares,
     ),
     Tool(
         name="kafka-configs.sh",
