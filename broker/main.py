@@ -20,6 +20,7 @@ from broker.flags import Config, parse
 from broker.lifetime import parent_gone, stop_on_signals
 from broker.node import Node
 from broker.rubbish import Rubbish
+from broker.spare_pages import find_trim, give_back
 
 SWITCH_S = 0.001
 """How long a thread (metadata, compaction's bookkeeping, imports) may keep the interpreter from the loop; Python's own
@@ -51,6 +52,7 @@ async def run(config: Config, parent: int) -> int:
     node = Node(config, clock)
     address = await node.start()
     sys.setswitchinterval(SWITCH_S)
+    giving = asyncio.create_task(give_back(clock, find_trim()))
     ready = {
         "id": config.id,
         "pid": os.getpid(),
@@ -60,6 +62,7 @@ async def run(config: Config, parent: int) -> int:
     }
     print(json.dumps(ready), flush=True)
     fault = await _until_the_end(node, stop, clock, parent if config.exit_with_parent else None)
+    giving.cancel()
     if fault is not None:
         text = _line(fault)
         node.say(text if "start it again" in text else f"{text}; stopped: start it again, and it rejoins")
