@@ -3,7 +3,8 @@ and what became of those it had before.
 
 A request waits until there is a record for it, anything went wrong, or `max_wait_ms` is over. Records are given in
 whole batches, of about `max_records`; from version 2 on in that number exactly, where it asks so. Bytes are bounded by
-the request and by `fetch.max.bytes`. A session that ends with its connection gives back what its member holds.
+the request and by `fetch.max.bytes`, and those of a partition by 1 MiB, or one batch. A session that ends with its
+connection gives back what its member holds.
 Deviations: `min_bytes` is not waited for, one record is enough; `batch_size` is not heeded.
 """
 
@@ -29,6 +30,8 @@ from broker.wire.encoder import Fields
 
 _LONGEST_WAIT_S = 60.0
 _MOST_RECORDS = 10_000
+_AT_ONCE_BYTES = 1 << 20
+"""Of a partition: a client asks for 500 records within 50 MB, and reading 50 MB to give 500 records is no help."""
 _EXACTLY = 1
 
 
@@ -143,7 +146,8 @@ async def _read(context: Context, look: _Round, share: Share, place: Place, memb
     offset = window.next_offset()
     if offset >= (log.last_stable if look.committed else log.high_watermark):
         return
-    part = await log.read(offset, look.bytes_left, min_one=True, committed=look.committed)
+    most = min(look.bytes_left, _AT_ONCE_BYTES)
+    part = await log.read(offset, most, min_one=True, committed=look.committed)
     read = found(part, offset, committed=look.committed)
     before = (window.end, window.available)
     given = context.shares.give(share, member, read, look.records_left, exact=look.exact)

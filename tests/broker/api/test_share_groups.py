@@ -26,6 +26,8 @@ from tests.broker.api.asking import batch, create, produce
 from tests.broker.api.conftest import Broker, Wire
 from tests.broker.api.test_consumer_groups import beat as consumer_beat
 from tests.broker.api.test_groups import commit, find_coordinator
+from tests.fuzz.batches import batch as any_batch
+from tests.fuzz.batches import record
 
 ACCEPT, RELEASE, REJECT, RENEW = 1, 2, 3, 4
 
@@ -124,6 +126,15 @@ async def test_members_join_share_a_partition_and_leave(wire: Wire) -> None:
     for name in "ab":
         assert (await beat(wire, name, -1)).member_epoch == -1
     assert int((await wire.ask(42, 2, groups_names=["g"])).results[0].error_code) == 0
+
+
+async def test_a_fetch_that_asks_for_much_reads_a_mebibyte_of_a_partition(broker: Broker) -> None:
+    (member,) = await members(broker, "a", records=0)
+    for _ in range(4):
+        large = any_batch(records=record(bytes(400_000)))
+        assert int((await produce(member.wire, "t", large)).error_code) == 0
+    assert await member.given(max_bytes=50 << 20) == [(0, 1, 1)]
+    assert await member.given(max_bytes=50 << 20) == [(2, 3, 1)]
 
 
 async def test_a_name_is_one_kind_of_group_only(wire: Wire) -> None:
