@@ -9,6 +9,7 @@ Laws:
 3. A plan runs on the state it was made from and on no other, and not after it has expired.
 4. After a restart `resume` finds each step done or not by reading the cluster; none runs twice.
 5. A step that fails stops the plan. Taking it back is offered, and done alone only where that is configured.
+6. A plan is approved, executed and taken back on the cluster whose name it carries, and on no other.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from agent.collect.errors import CollectError
 from agent.model.clock import Clock
 from agent.model.codec import timestamp, to_json
 from agent.model.plan import Approval, Outlook, Plan, PlanState
+from agent.model.ward import Ward
 
 LOOKS_BACK = 20
 """How often the cluster is read after a rollback before a difference counts."""
@@ -38,9 +40,13 @@ Confirm = Callable[[str, datetime], bool | None]
 
 
 class Executor:
-    def __init__(self, admin: Admin, keeper: Keeper, clock: Clock, settings: ActSettings | None = None) -> None:
+    def __init__(
+        self, admin: Admin, keeper: Keeper, clock: Clock, settings: ActSettings | None = None, *, ward: Ward
+    ) -> None:
+        """`admin` reaches the cluster of the `ward`."""
         self.settings = settings or ActSettings()
-        self.journal = Journal(keeper, clock)
+        self.journal = Journal(keeper, clock, ward)
+        self._cluster = ward.cluster
         self._clock = clock
         self._admin = admin
         self._runner = StepRunner(admin, self.journal, clock, self.settings)
@@ -62,6 +68,7 @@ class Executor:
         with self._alone():
             found = self._load(plan)
             only_reads(self.settings)
+            self._must_be_here(found)
             self._must_be(found, "proposed")
             now = self._clock.now()
             if now >= found.expires_at:
@@ -100,6 +107,7 @@ class Executor:
         """
         with self._lock:
             found = self._load(plan)
+            self._must_be_here(found)
             if dry_run:
                 return replace(found, outcome=self._rehearse(found))
             may_start(found, self.settings, self.journal, self._clock.now())
@@ -114,7 +122,7 @@ class Executor:
         if self.settings.read_only:
             return []
         with self._lock:
-            plans = self.journal.plans()
+            plans = [plan for plan in self.journal.plans() if plan.cluster == self._cluster]
             on = [plan for plan in plans if plan.state == "executing"]
             back = [plan for plan in plans if self._half_back(plan)]
             return [*(self._run(plan) for plan in on), *(self._undo_all(plan) for plan in back)]
@@ -129,6 +137,7 @@ class Executor:
     ) -> Plan:
         """Waits until every risk is gone on samples newer than the last step, and nothing new and grave is open."""
         found = self._load(plan)
+        self._must_be_here(found)
         self._must_be(found, "verifying")
         since = self.journal.last_change(found) or found.created_at
         deadline = self._clock.monotonic() + self.settings.verify_timeout_s
@@ -151,6 +160,7 @@ class Executor:
         """Takes back every step, last first, to the exact pre-image; the cluster is read to prove it."""
         with self._lock:
             found = self._load(plan)
+            self._must_be_here(found)
             self._must_be(found, "verified", "failed", "verifying")
             stopped(self.settings)
             self.journal.audit("rolling back", found, by, note)
@@ -259,6 +269,10 @@ class Executor:
         if found is None:
             raise NotAllowed(f"there is no plan {id}: list them with `streampilot plan`")
         return found
+
+    def _must_be_here(self, plan: Plan) -> None:
+        if plan.cluster != self._cluster:
+            raise NotAllowed(f"{plan.id} was made for the cluster {plan.cluster}, this is {self._cluster}: plan anew")
 
     def _must_be(self, plan: Plan, *states: PlanState) -> None:
         if plan.state not in states:

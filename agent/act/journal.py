@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from agent.model.clock import Clock
 from agent.model.codec import from_json, timestamp, to_json
 from agent.model.plan import Plan, Step
+from agent.model.ward import Ward
 
 Direction = Literal["do", "undo"]
 
@@ -33,11 +34,12 @@ class Keeper(Protocol):
 
 
 class Journal:
-    """Plans, step entries and the audit, in one state file."""
+    """The plans of one cluster, their step entries and the audit, in the agent's one state file."""
 
-    def __init__(self, keeper: Keeper, clock: Clock) -> None:
+    def __init__(self, keeper: Keeper, clock: Clock, ward: Ward) -> None:
         self._keeper = keeper
         self._clock = clock
+        self._ward = ward
 
     def save(self, plan: Plan) -> Plan:
         self._keeper.put("plans", plan.id, to_json(plan))
@@ -45,10 +47,11 @@ class Journal:
 
     def plan(self, id: str) -> Plan | None:
         body = self._keeper.get("plans", id)
-        return None if body is None else from_json(Plan, body)
+        return from_json(Plan, body) if body is not None and self._ward.holds(body["cluster"]) else None
 
     def plans(self) -> list[Plan]:
-        return [from_json(Plan, body) for body in self._keeper.all("plans").values()]
+        bodies = self._keeper.all("plans").values()
+        return [from_json(Plan, body) for body in bodies if self._ward.holds(body["cluster"])]
 
     def before_call(self, plan: Plan, step: Step, direction: Direction, call: str, image: dict[str, Any]) -> None:
         """The entry that must exist before `call` is made."""
@@ -83,10 +86,13 @@ class Journal:
         return self._keeper.get("runs", f"{plan}/{name}")
 
     def started_within(self, period: timedelta) -> int:
-        """How many plans began to execute in the last `period`."""
+        """How many of this cluster's plans began to execute in the last `period`."""
         since = self._clock.now() - period
-        starts = [body["at"] for id, body in self._keeper.all("runs").items() if id.endswith("/start")]
-        return sum(datetime.fromisoformat(at) > since for at in starts)
+        starts = {
+            id.removesuffix("/start"): body["at"] for id, body in self._keeper.all("runs").items() if "/start" in id
+        }
+        recent = [plan for plan, at in starts.items() if datetime.fromisoformat(at) > since]
+        return sum(self.plan(plan) is not None for plan in recent)
 
     def audit(self, what: str, plan: Plan, by: str, why: str, **more: Any) -> int:
         """Appends to the chain; evidence is named by the risks' ids, whose rows are kept with the risks."""

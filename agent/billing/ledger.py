@@ -12,11 +12,13 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from agent.billing.errors import LedgerError
+from agent.model.resource import parts
 from agent.store.usage import Charge
 
 HOUR_S = 3600
@@ -151,6 +153,18 @@ class Ledger:
         with self._lock:
             self._write(None)
             return self._connection.execute(sql, bounds).fetchall()
+
+
+def cluster_of(path: Path) -> str | None:
+    """Whose money a file holds, by the resources it was spent on; None where there is no file, or nothing in it yet."""
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(path, timeout=5.0)) as connection:
+            row = connection.execute("SELECT resource FROM spent WHERE resource LIKE '%/%' LIMIT 1").fetchone()
+    except sqlite3.Error as error:
+        raise LedgerError(f"cannot read {path}: {error}; if it is damaged, move it away") from error
+    return parts(str(row[0]))[0] if row else None
 
 
 def _hours(since: datetime, until: datetime) -> Iterable[tuple[int, float]]:

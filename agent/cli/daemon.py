@@ -13,10 +13,9 @@ from typing import Any
 
 from agent.cli.complaint import Complaint
 from agent.cli.parent import leave_with_parent
-from agent.loop.agent import Agent
 from agent.loop.config import AgentConfig, load
+from agent.loop.fleet import Fleet, make_fleet
 from agent.loop.refused import Refused
-from agent.loop.rooms import make_rooms
 from agent.loop.rounds import beat
 from agent.model.clock import Clock, SystemClock
 from agent.serve.access import Door, ensure_token
@@ -44,20 +43,20 @@ def watch(config: str, flags: dict[str, Any], *, exit_with_parent: bool) -> int:
             token = ensure_token(settings.token_file)
             address = _address(settings, listener)
             exporting = Exporting(receivers(settings.otlp_endpoint, os.environ), clock=clock, instance=address)
-            agent = Agent(make_rooms(settings, clock, exporting.tracer))
-            exporting.follow(AgentMetrics(agent).collect, interval_of(os.environ))
+            fleet = make_fleet(settings, clock, exporting.tracer)
+            exporting.follow(AgentMetrics(fleet).collect, interval_of(os.environ))
             try:
-                return asyncio.run(run(agent, settings, listener, token, clock, exit_with_parent=exit_with_parent))
+                return asyncio.run(run(fleet, settings, listener, token, clock, exit_with_parent=exit_with_parent))
             finally:
                 exporting.unfollow()
-                agent.close()
+                fleet.close()
                 exporting.close()
     except Refused as refused:
         raise Complaint(refused.what, refused.next_step) from None
 
 
 async def run(
-    agent: Agent, settings: AgentConfig, listener: socket.socket, token: str, clock: Clock, *, exit_with_parent: bool
+    fleet: Fleet, settings: AgentConfig, listener: socket.socket, token: str, clock: Clock, *, exit_with_parent: bool
 ) -> int:
     """Serves and beats until it is told to stop; first of all it takes up the plans that a restart interrupted."""
     stop = asyncio.Event()
@@ -66,21 +65,24 @@ async def run(
         loop.add_signal_handler(number, stop.set)
     if exit_with_parent:
         leave_with_parent(loop, stop.set)
-    server = make_server(make_app(agent, Door(token=token, host=settings.host)), settings)
+    server = make_server(make_app(fleet, Door(token=token, host=settings.host)), settings)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await until_started(server, serving)
     sys.stdout.write(json.dumps({"agent": _address(settings, listener), "pid": os.getpid()}) + "\n")
     sys.stdout.flush()
-    await asyncio.to_thread(agent.actions.resume)
-    beating = asyncio.create_task(
-        beat(agent.round, every_s=settings.scrape_interval_s, clock=clock, stats=agent.rounds, stop=stop)
-    )
-    await asyncio.wait({serving, beating}, return_when=asyncio.FIRST_COMPLETED)
+    for agent in fleet.agents:
+        await asyncio.to_thread(agent.actions.resume)
+    beating = [
+        asyncio.create_task(
+            beat(agent.round, every_s=settings.scrape_interval_s, clock=clock, stats=agent.rounds, stop=stop)
+        )
+        for agent in fleet.agents
+    ]
+    await asyncio.wait({serving, *beating}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
-    agent.stopping = True
+    fleet.stopping = True
     server.should_exit = True
-    await beating
-    await serving
+    await asyncio.gather(*beating, serving)
     return 0
 
 

@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +21,10 @@ from agent.cli.look import FULL_LOOK_S, findings_table
 from agent.cli.show import money, number, put, put_json, rate, seconds, share, size, table
 from agent.collect.snapshot import ADMIN
 from agent.loop.agent import Agent
-from agent.loop.config import load
+from agent.loop.cluster_config import ClusterConfig
+from agent.loop.config import AgentConfig, load
+from agent.loop.fleet import make_fleet
 from agent.loop.refused import Refused
-from agent.loop.rooms import make_rooms
 from agent.loop.rounds import wait_for
 from agent.model.clock import SystemClock
 from agent.model.codec import to_json
@@ -39,18 +41,24 @@ def inspect(config: str, flags: dict[str, Any], span_s: float, *, as_json: bool)
     with tempfile.TemporaryDirectory(prefix="streampilot-inspect-") as directory:
         try:
             settings = load(config, os.environ, {**flags, "dir": directory})
-            agent = Agent(make_rooms(settings, SystemClock()))
+            fleet = make_fleet(replace(settings, clusters=(_wanted(settings, flags),)), SystemClock())
         except Refused as refused:
             raise Complaint(refused.what, refused.next_step) from None
         try:
-            report = asyncio.run(_look(agent, settings.scrape_interval_s, span_s))
+            report = asyncio.run(_look(fleet.agents[0], settings.scrape_interval_s, span_s))
         finally:
-            agent.close()
+            fleet.close()
     put_json(report) if as_json else _print(report)
     if not report["looked"]:
         sys.stderr.write(f"streampilot: could not look: {report['reason']}\n")
         return COULD_NOT
     return FINDINGS if report["findings"] or _undecided(report["silences"]) else 0
+
+
+def _wanted(settings: AgentConfig, flags: dict[str, Any]) -> ClusterConfig:
+    """The cluster that the flags name, of those in the file; else the first, which the flags are about."""
+    named = [each for each in settings.clusters if flags["cluster"] and each.name == flags["cluster"]]
+    return (named or settings.clusters)[0]
 
 
 async def _look(agent: Agent, every_s: float, span_s: float) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from agent.diagnose.wording import mark, sentence
 from agent.model.codec import from_json, to_json
 from agent.model.finding import Finding, Risk
+from agent.model.resource import parts
+from agent.model.ward import Ward
 from agent.store.state import State
 from rules.page import RulePage
 
@@ -22,14 +24,17 @@ WRITE_EVERY = timedelta(minutes=1)
 
 
 class Book:
-    """Every risk by id. At most one unresolved risk for a rule and a resource."""
+    """Every risk of one cluster by id. At most one unresolved risk for a rule and a resource."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, ward: Ward) -> None:
         self._state = state
+        self._cluster = ward.cluster
         self._risks: dict[str, Risk] = {}
         self._written: dict[str, tuple[str, str | None, datetime]] = {}
         for id, body in state.all(KIND).items():
-            self._risks[id] = from_json(Risk, body)
+            home = body.get("cluster") or parts(body["resource"])[0]
+            if ward.holds(home):
+                self._risks[id] = replace(from_json(Risk, body), cluster=home)
         self._live = {(risk.rule, risk.resource): risk.id for risk in self._risks.values() if risk.state != "resolved"}
 
     def all(self) -> list[Risk]:
@@ -52,6 +57,7 @@ class Book:
     def open(self, page: RulePage, found: Finding) -> Risk:
         risk = Risk(
             id=f"{page.id}-{mark(page.id, found.resource, found.at)}",
+            cluster=self._cluster,
             rule=page.id,
             title=page.title,
             resource=found.resource,

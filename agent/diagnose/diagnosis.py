@@ -22,6 +22,7 @@ from agent.diagnose.causes import Relations
 from agent.diagnose.looks import Looks
 from agent.model.clock import Clock
 from agent.model.finding import Finding, Risk, RiskState, Silence
+from agent.model.ward import Ward
 from agent.store.state import State
 from rules.catalogue import Catalogue, Overrides, check_overrides
 from rules.engine import Row, Verdict, ViewSource, Workspace
@@ -58,6 +59,7 @@ class Diagnosis:
         time_scale: float = 1.0,
         overrides: Overrides | None = None,
         *,
+        ward: Ward,
         mutes: Iterable[Mapping[str, Any]] = (),
         maintenances: Iterable[Mapping[str, Any]] = (),
     ) -> None:
@@ -73,7 +75,7 @@ class Diagnosis:
         self._maintenances = tuple(maintenances)
         self._databases = Databases()
         self._looks = Looks()
-        self._book = Book(state)
+        self._book = Book(state, ward)
         self._looked_at: dict[str, datetime] = {}
         self._silences: dict[str, Silence] = {}
 

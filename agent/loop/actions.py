@@ -18,7 +18,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, get_current
 
 from agent.act.errors import ActError
 from agent.act.guard import stopped
-from agent.loop.events import Bus
+from agent.loop.events import Herald
 from agent.loop.glance import WINDOW_S, Glance
 from agent.loop.patience import SentHome
 from agent.loop.planning import ASKED_AGAIN_S, HOT_PARTITION, answers, cluster_state, measured, wants_plan
@@ -37,12 +37,12 @@ GRAVE = frozenset({"P0", "P1"})
 
 
 class Actions:
-    """The plans of one agent."""
+    """The plans of one cluster."""
 
-    def __init__(self, rooms: Rooms, bus: Bus, known: Sequence[Risk] = ()) -> None:
+    def __init__(self, rooms: Rooms, herald: Herald, known: Sequence[Risk] = ()) -> None:
         """`known`: the risks that are open from before this process: they are not news to a plan taken up again."""
         self._rooms = rooms
-        self._bus = bus
+        self._herald = herald
         self._lock = threading.RLock()
         self._refused: dict[str, tuple[datetime, Refusal]] = {}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="act")
@@ -219,12 +219,12 @@ class Actions:
             log.info("%s: left for the next start", what)
         except Exception as error:
             log.warning("%s: %s", what, error)
-            self._bus.publish("note", timestamp(self._rooms.clock.now()), id=what, problem=str(error))
+            self._herald.publish("note", timestamp(self._rooms.clock.now()), id=what, problem=str(error))
         finally:
             self._busy.clear()
 
     def _tell(self, plan: Plan) -> Plan:
-        self._bus.publish("plan", timestamp(self._rooms.clock.now()), id=plan.id, state=plan.state)
+        self._herald.publish("plan", timestamp(self._rooms.clock.now()), id=plan.id, state=plan.state)
         return plan
 
 

@@ -1,17 +1,20 @@
-"""One agent: what it has seen, what it holds to be wrong, what would fix it. The surfaces ask this object, and only it.
+"""One cluster as the agent knows it: what it has seen, what it holds to be wrong, what would fix it.
 
 Laws:
 1. One round at a time: collect, diagnose, look, propose. Surfaces read the last round's picture; they never start one.
 2. The agent only reads until a person approves: everything that changes a cluster goes through `actions`.
 3. Every method may be called from any thread.
+4. A round runs in a thread of the cluster's own: one that hangs holds up no other cluster's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +22,7 @@ from agent.loop.actions import Actions
 from agent.loop.announcements import Announcement, announce
 from agent.loop.billed import billed
 from agent.loop.bills import BillReader
-from agent.loop.events import Bus
+from agent.loop.events import Herald
 from agent.loop.glance import Glance, Row
 from agent.loop.money import costs, history, seen_by, supposed
 from agent.loop.overview import Series, overview, total
@@ -39,26 +42,14 @@ VERSION = "0.1.0"
 TIDY_EVERY_S = 60.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """What the agent itself costs, beside CPU and memory."""
-
-    samples: int
-    """Committed since the start."""
-    dropped_samples: int
-    admin_calls: int
-    llm_tokens: int
-
-
 class Agent:
-    """The parts of one agent, and the picture of its last round."""
+    """The parts that are about one cluster, and the picture of its last round."""
 
     def __init__(self, rooms: Rooms) -> None:
         self.rooms = rooms
-        self.bus = Bus()
+        self._herald = Herald(rooms.house.bus, rooms.cluster)
         self.queries = Queries(rooms)
         self.rounds = RoundStats()
-        self.stopping = False
         self._clock = rooms.clock
         self._started = rooms.clock.now()
         self._series = Series()
@@ -73,13 +64,14 @@ class Agent:
         self._known = tuple(rooms.diagnosis.risks())
         self._open = {risk.id: risk for risk in self._known if risk.state in {"open", "acknowledged"}}
         self._silences: tuple[Silence, ...] = ()
-        self.actions = Actions(rooms, self.bus, list(self._open.values()))
+        self.actions = Actions(rooms, self._herald, list(self._open.values()))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"round-{rooms.cluster}")
 
     # The beat
 
     async def round(self) -> None:
         """One round; raises what stopped it, with what it learned so far kept."""
-        tracer = self.rooms.tracer
+        tracer, loop = self.rooms.tracer, asyncio.get_running_loop()
         with tracer.start_as_current_span("round", attributes={"cluster": self.rooms.cluster}) as span:
             for phase, work in (
                 ("collect", self._collect),
@@ -89,10 +81,10 @@ class Agent:
             ):
                 began = self._clock.monotonic()
                 with tracer.start_as_current_span(phase):
-                    await asyncio.to_thread(work)
+                    await loop.run_in_executor(self._thread, contextvars.copy_context().run, work)
                 self.rounds.durations[phase] = self._clock.monotonic() - began
             span.set_attribute("findings", len(self._open))
-        self.bus.publish("round", self._now(), findings=len(self._open))
+        self._herald.publish("round", self._now(), findings=len(self._open))
 
     def _collect(self) -> None:
         now = self._clock.now()
@@ -100,7 +92,7 @@ class Agent:
         if seen.down != self._down:
             for target, reason in seen.down.items():
                 log.warning("%s does not answer: %s", target, reason)
-            self.bus.publish("source", self._now(), down=dict(seen.down))
+            self._herald.publish("source", self._now(), down=dict(seen.down))
         self._down = dict(seen.down)
         if (now - self._tidied).total_seconds() >= TIDY_EVERY_S:
             self._tidied = now
@@ -115,13 +107,13 @@ class Agent:
         for risk in now_open.values():
             if risk.id not in self._open:
                 log.info("%s %s on %s", risk.level, risk.rule, risk.resource)
-                self.bus.publish(
+                self._herald.publish(
                     "finding", self._now(), change="opened", id=risk.id, rule=risk.rule, resource=risk.resource
                 )
         for risk in self._open.values():
             if risk.id not in now_open:
                 log.info("closed: %s on %s", risk.rule, risk.resource)
-                self.bus.publish(
+                self._herald.publish(
                     "finding", self._now(), change="closed", id=risk.id, rule=risk.rule, resource=risk.resource
                 )
         self._open = now_open
@@ -185,6 +177,10 @@ class Agent:
         ordered = sorted(known, key=lambda risk: (risk.level, risk.first_seen, risk.id))
         return [self.rooms.words.explained(risk) for risk in ordered]
 
+    def knows(self, risk: str) -> bool:
+        """Whether a risk of that id is, or was, of this cluster."""
+        return any(known.id == risk for known in self._known)
+
     def risk(self, id: str) -> Risk:
         """One risk; Refused where there is none."""
         for risk in self.risks(every=True):
@@ -194,7 +190,7 @@ class Agent:
 
     def silences(self) -> list[Silence]:
         """Why each quiet rule is quiet."""
-        return list(self._silences)
+        return [replace(silence, cluster=self.rooms.cluster) for silence in self._silences]
 
     def plans(self) -> list[Plan]:
         """The newest first."""
@@ -224,25 +220,10 @@ class Agent:
             found["bill"] = billed(self.rooms.bill, self.rooms.ledger, now)
         return found
 
-    def rules(self) -> list[dict[str, Any]]:
-        """GET /api/rules."""
-        return self.rooms.rules()
-
-    def audit(self, limit: int) -> dict[str, Any]:
-        """The newest entries, and whether the chain is whole."""
-        problem = self.rooms.state.verify_audit()
-        return {"intact": problem is None, "reason": problem or "", "entries": self.rooms.state.audit(limit)}
-
-    def usage(self) -> Usage:
-        """What the agent itself costs."""
-        store = self.rooms.store
-        calls = sum(self.rooms.admin.calls.values()) + sum(self.rooms.looking.calls.values())
-        return Usage(
-            samples=store.stored,
-            dropped_samples=store.dropped,
-            admin_calls=calls,
-            llm_tokens=self.rooms.words.tokens_this_hour,
-        )
+    @property
+    def admin_calls(self) -> int:
+        """Requests sent to the cluster's admin API since the start."""
+        return sum(self.rooms.admin.calls.values()) + sum(self.rooms.looking.calls.values())
 
     # What a person asks for
 
@@ -271,7 +252,7 @@ class Agent:
                 glance,
                 self.rooms.cluster,
                 risks=self.risks(),
-                silences=self._silences,
+                silences=self.silences(),
                 plans=self.plans(),
                 refusals=self.actions.refusals(),
             )
@@ -280,22 +261,13 @@ class Agent:
     def announce(self, said: Announcement) -> dict[str, Any]:
         """Keeps what a person says is going on."""
         told = announce(self.rooms, said, self._clock.now())
-        self.bus.publish("note", self._now(), **{name: told[name] for name in ("resource", "detail")})
+        self._herald.publish("note", self._now(), **{name: told[name] for name in ("resource", "detail")})
         return told
 
-    def mute(self, mute: dict[str, Any]) -> dict[str, Any]:
-        """Keeps a mute; it ends by itself."""
-        if not mute["resource"] and not mute["rule"]:
-            raise Refused("a mute of everything", "name a rule, a resource, or both")
-        id = f"mute-{timestamp(self._clock.now())}"
-        self.rooms.state.put("mutes", id, mute)
-        self.rooms.state.append_audit({"at": self._now(), "what": "mute", "id": id, **mute})
-        return {"id": id, **mute}
-
     def close(self) -> None:
-        """Ends streams and work, then closes the rooms."""
-        self.stopping = True
+        """Ends the work, then closes the rooms."""
         self.actions.close()
+        self._thread.shutdown()
         self.rooms.close()
 
     def _now(self) -> str:

@@ -40,7 +40,7 @@ def announce(rooms: Rooms, said: Announcement, at: datetime) -> dict[str, Any]:
         raise Refused("a maintenance without an end", "say until when")
     if said.until is not None and not at <= said.until <= at + LONGEST:
         raise Refused(f"until {timestamp(said.until)} is past, or over 7 days away", "choose a time in between")
-    resource = _resource(rooms.cluster, said.resource)
+    resource = within(rooms.cluster, said.resource)
     detail = f"{said.detail} ({said.owner})" if said.detail else said.owner
     rooms.collector.announce(Event(resource=resource, kind=said.kind, source="announced", detail=detail))
     until = said.until or at
@@ -53,13 +53,14 @@ def announce(rooms: Rooms, said: Announcement, at: datetime) -> dict[str, Any]:
             "from": timestamp(at),
             "until": timestamp(until),
         }
-        rooms.state.put("maintenances", f"{said.kind}-{timestamp(at)}", document)
+        rooms.state.put("maintenances", f"{said.kind}-{timestamp(at)}-{resource}", document)
     told = {"kind": said.kind, "resource": resource, "detail": said.detail, "owner": said.owner}
     rooms.state.append_audit({"at": timestamp(at), "what": "announced", **told})
     return {**told, "at": timestamp(at), "quiet_until": timestamp(until) if said.kind in QUIETING else None}
 
 
-def _resource(cluster: str, given: str) -> str:
+def within(cluster: str, given: str) -> str:
+    """A resource id, from one or from what follows the cluster in one."""
     if not given or given == cluster:
         return cluster
     return given if given.startswith(f"{cluster}/") else f"{cluster}/{given}"

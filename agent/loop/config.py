@@ -9,16 +9,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from agent.loop import checked
 from agent.loop.addresses import bucket, endpoint, host_port
-from agent.loop.bill_config import BillConfig, bill_config
-from agent.loop.discovery_config import DiscoveryConfig, discovery_config
-from agent.loop.places import placed, timezone_of, zones_of
+from agent.loop.cluster_config import ClusterConfig, clusters_of, path_of, placed_by
 from agent.loop.refused import Refused
 from agent.loop.units import bytes_of, seconds_of
 from agent.promql.query import EDGES
@@ -79,39 +76,6 @@ MODES = ("act", "read-only")
 MOST_TIMEOUT_S = 4.0
 LEAST_MEMORY = 64 << 20
 _LISTS = frozenset({"cluster", "mute", "maintenance", "notify"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """One `/metrics` to scrape."""
-
-    url: str
-    broker: str | None
-    """The broker's id where the exposition does not carry it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClusterConfig:
-    """One `[[cluster]]`."""
-
-    name: str
-    """Empty: Kafka's own cluster id is the name."""
-    bootstrap_servers: str
-    command_config: Path | None
-    kind: str
-    """bundled, automq or kafka; empty: found out from what the metrics look like."""
-    metrics: tuple[Target, ...]
-    cores: float | None
-    instance_type: str
-    bill: BillConfig | None
-    discovery: tuple[DiscoveryConfig, ...]
-    """How more targets are found."""
-    zones: Mapping[str, str]
-    """CIDR to zone."""
-    timezone: tzinfo
-    """In which times without an offset are meant."""
-    prices: str
-    """`aws/us-east-1`, or a price file; empty: the default book."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,12 +226,17 @@ def _merge_flags(tables: dict[str, Any], flags: Mapping[str, Any]) -> None:
         host = str(agent.get("listen", DEFAULT_LISTEN)).rpartition(":")[0]
         agent["listen"] = f"{host}:{flags['port']}"
     if flags.get("bootstrap_servers"):
-        clusters = tables.setdefault("cluster", [{}])
-        clusters[0]["bootstrap_servers"] = flags["bootstrap_servers"]
+        tables.setdefault("cluster", [{}])
     if not tables.get("cluster"):
         return
-    first = tables["cluster"][0]
-    for flag, key in (("command_config", "command_config"), ("bill", "bill"), ("cluster", "name")):
+    named = [row for row in tables["cluster"] if flags.get("cluster") and row.get("name") == flags["cluster"]]
+    first = (named or tables["cluster"])[0]
+    for flag, key in (
+        ("bootstrap_servers", "bootstrap_servers"),
+        ("command_config", "command_config"),
+        ("bill", "bill"),
+        ("cluster", "name"),
+    ):
         if flags.get(flag):
             first[key] = flags[flag]
     if flags.get("metrics"):
@@ -303,8 +272,7 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
     memory_bytes = bytes_of(agent.get("memory_limit", "256MB"), "agent.memory_limit")
     if memory_bytes < LEAST_MEMORY:
         raise Refused(f"agent.memory_limit is {memory_bytes} bytes, too few to work with", "give it 64MiB or more")
-    clusters = tuple(_cluster(row, source) for row in tables.get("cluster", []))
-    zone = clusters[0].timezone if clusters else timezone_of(None, source)
+    clusters = clusters_of(tables.get("cluster", []), source)
     return AgentConfig(
         dir=directory,
         host=host,
@@ -319,15 +287,18 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
         max_disk_bytes=bytes_of(agent.get("max_disk", "10GiB"), "agent.max_disk"),
         time_scale=scale,
         insecure=checked.yes(agent.get("insecure", False), "agent.insecure"),
-        tls_cert=_path(agent.get("tls_cert")),
-        tls_key=_path(agent.get("tls_key")),
+        tls_cert=path_of(agent.get("tls_cert")),
+        tls_key=path_of(agent.get("tls_key")),
         clusters=clusters,
         rule_paths=tuple(Path(path) for path in checked.texts(rules.get("paths", []), "rules.paths")),
         rules_disabled=frozenset(checked.texts(rules.get("disabled", []), "rules.disabled")),
         overrides=dict(rules.get("override", {})),
-        mutes=tuple(checked.quiet(placed(row, zone), f"{source}: [[mute]]") for row in tables.get("mute", [])),
+        mutes=tuple(
+            checked.quiet(placed_by(row, clusters, source), f"{source}: [[mute]]") for row in tables.get("mute", [])
+        ),
         maintenance=tuple(
-            checked.quiet(placed(row, zone), f"{source}: [[maintenance]]") for row in tables.get("maintenance", [])
+            checked.quiet(placed_by(row, clusters, source), f"{source}: [[maintenance]]")
+            for row in tables.get("maintenance", [])
         ),
         allow=checked.actions(act.get("allow", ["MovePartitions", "AlterTopic"]), "act.allow"),
         caps=dict(act.get("caps", {})),
@@ -361,33 +332,3 @@ def _promql(table: Mapping[str, Any]) -> PromqlSettings:
     if most < 1 or timeout_s <= 0:
         raise Refused(f"promql.max_samples {most} or timeout {timeout_s:g}s is too small", "both are above 0")
     return PromqlSettings(range_edge=EDGES[edge], most_samples=most, timeout_s=timeout_s)
-
-
-def _cluster(row: Mapping[str, Any], source: str) -> ClusterConfig:
-    servers = row.get("bootstrap_servers", "")
-    servers = ",".join(servers) if isinstance(servers, list) else str(servers)
-    if not servers:
-        raise Refused(f"{source}: a [[cluster]] has no bootstrap_servers", "add it, or pass --bootstrap-servers")
-    for address in servers.split(","):
-        host_port(address.strip())
-    return ClusterConfig(
-        name=str(row.get("name", "")),
-        bootstrap_servers=servers,
-        command_config=_path(row.get("command_config")),
-        kind=str(row.get("kind", "")),
-        metrics=tuple(
-            Target(url=str(item["url"]), broker=str(item["broker"]) if "broker" in item else None)
-            for item in checked.targets(row.get("metrics", []), source)
-        ),
-        cores=float(row["cores"]) if "cores" in row else None,
-        instance_type=str(row.get("instance_type", "")),
-        bill=bill_config(row.get("bill"), source),
-        discovery=discovery_config(row.get("discovery"), source),
-        zones=zones_of(row.get("zones"), source),
-        timezone=timezone_of(row.get("timezone"), source),
-        prices=str(row.get("prices", "")),
-    )
-
-
-def _path(value: Any) -> Path | None:
-    return Path(str(value)).absolute() if value else None

@@ -63,6 +63,18 @@ class Bus:
                 self._listeners.remove(entry)
 
 
+class Herald:
+    """Publishes for one cluster."""
+
+    def __init__(self, bus: Bus, cluster: str) -> None:
+        self._bus = bus
+        self._cluster = cluster
+
+    def publish(self, kind: str, at: str, **data: Any) -> None:
+        """As the bus does, with the cluster."""
+        self._bus.publish(kind, at, cluster=self._cluster, **data)
+
+
 def _offer(queue: asyncio.Queue[Event], event: Event) -> None:
     if queue.full():
         queue.get_nowait()

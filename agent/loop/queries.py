@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from agent.loop.glance import Glance
+from agent.loop.house import SQL_AT_ONCE
 from agent.loop.refused import Refused
 from agent.loop.rooms import Rooms
 from agent.model.codec import timestamp
@@ -16,29 +16,27 @@ from agent.store.reading import NAME, Matcher, SeriesReader, is_stale
 from agent.store.sqlbox import SqlLimits, SqlRefused, SqlTable, run
 from rules.views import VIEWS
 
-AT_ONCE = 2
-"""Foreign queries side by side; the next one is told to come back."""
 MOST_SERIES = 500
 MOST_POINTS = 100_000
 MOST_SAMPLES = 100_000
 """Rows of the table `samples`, the newest."""
-SAMPLES = {"ts": "TIMESTAMPTZ", "target": "VARCHAR", "name": "VARCHAR", "labels": "MAP(VARCHAR, VARCHAR)",
-           "value": "DOUBLE"}  # fmt: skip
+SAMPLES = {"cluster": "VARCHAR", "ts": "TIMESTAMPTZ", "target": "VARCHAR", "name": "VARCHAR",
+           "labels": "MAP(VARCHAR, VARCHAR)", "value": "DOUBLE"}  # fmt: skip
 
 
 class Queries:
-    """Of one agent. Thread-safe."""
+    """About one cluster. Thread-safe."""
 
     def __init__(self, rooms: Rooms, limits: SqlLimits | None = None) -> None:
         self._rooms = rooms
         self._limits = limits or SqlLimits()
         self._reader = SeriesReader(rooms.store)
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._turns = rooms.house.sql_turns
 
     def sql(self, sql: str, window_s: float) -> dict[str, Any]:
         """One SELECT over the canonical views, and `samples` of the window; Refused says what it may not."""
         if not self._turns.acquire(blocking=False):
-            raise Refused(f"{AT_ONCE} queries are running", "try again in some seconds", number=429)
+            raise Refused(f"{SQL_AT_ONCE} queries are running", "try again in some seconds", number=429)
         try:
             with Glance(self._rooms.source, self._rooms.clock.now(), window_s) as glance:
                 answer = run(sql, lambda name: self._table(name, glance, window_s), self._limits)
@@ -66,13 +64,14 @@ class Queries:
                 "SELECT x.ts, s.target, s.name, map_keys(s.labels) AS keys, map_values(s.labels) AS vals, x.value "
                 f"FROM {relation} x JOIN series s ON s.id = x.series "
                 "WHERE x.ts > timezone('UTC', $since::TIMESTAMP) AND x.ts <= timezone('UTC', $at::TIMESTAMP) "
-                f"AND x.value IS NOT NULL ORDER BY x.ts DESC LIMIT {MOST_SAMPLES}"
+                f"AND s.cluster = $cluster AND x.value IS NOT NULL ORDER BY x.ts DESC LIMIT {MOST_SAMPLES}"
             ),
-            {"since": str(instant(since)), "at": str(instant(at))},
+            {"cluster": self._rooms.cluster, "since": str(instant(since)), "at": str(instant(at))},
         )
         columns = (rows[name] for name in ("ts", "target", "name", "keys", "vals", "value"))
         for ts, target, name, keys, values, value in zip(*columns, strict=True):
             yield {
+                "cluster": self._rooms.cluster,
                 "ts": timestamp(from_instant(ts)),
                 "target": target,
                 "name": name,

@@ -1,21 +1,20 @@
-"""The parts of one agent, made from its configuration and wired to each other. Nothing runs yet when this returns."""
+"""The parts that watch and change one cluster, made and wired to each other. Nothing runs yet when this returns."""
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from pathlib import Path
 
-from opentelemetry.trace import NoOpTracer, Tracer
+from opentelemetry.trace import Tracer
 
 from agent.act.executor import Executor
 from agent.act.guard import ActSettings
 from agent.billing.bill import Bill
 from agent.billing.errors import BillError, LedgerError, PriceError
-from agent.billing.ledger import Ledger
+from agent.billing.ledger import Ledger, cluster_of
 from agent.billing.meter import Meter
 from agent.billing.opening import open_bill
 from agent.billing.pricebook import PriceBook, book_of
@@ -28,52 +27,87 @@ from agent.collect.views import StoreSource
 from agent.collect.zones import Zones
 from agent.diagnose.diagnosis import Diagnosis, Round
 from agent.loop import checked
-from agent.loop.config import AgentConfig, ClusterConfig
+from agent.loop.cluster_config import ClusterConfig
+from agent.loop.config import AgentConfig
 from agent.loop.discovery_config import finder_of
+from agent.loop.house import House
 from agent.loop.patience import ImpatientClock
 from agent.loop.refused import Refused
 from agent.loop.words import Words
 from agent.model.clock import Clock
 from agent.model.finding import Risk
-from agent.store.bucket import Bucket
-from agent.store.errors import StateError, StoreError
+from agent.model.resource import encode
+from agent.model.ward import Ward
 from agent.store.samples import SampleStore
-from agent.store.shelf import Keep
 from agent.store.state import State
 from rules.catalogue import Catalogue
-from rules.catalogue import load as load_pages
-from rules.errors import RuleError
 
 MOST_SPREAD_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rooms:
-    """What an agent works with."""
+class Way:
+    """How one cluster is reached: a client to look with and one to act with, so that a slow look holds up no step."""
 
-    config: AgentConfig
-    clock: Clock
-    patience: ImpatientClock
+    watched: ClusterConfig
     cluster: str
     """The name in resource ids: the configured one, else Kafka's own cluster id."""
-    state: State
-    store: SampleStore
+    looking: ClusterAdmin
+    acting: ClusterAdmin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rooms:
+    """What the part of an agent that is about one cluster works with."""
+
+    house: House
+    ward: Ward
+    patience: ImpatientClock
     looking: ClusterAdmin
     """The collector's."""
     admin: ClusterAdmin
-    """For acting; the collector has one of its own, so that a slow look never holds up a step."""
+    """For acting."""
     collector: Collector
     source: StoreSource
-    catalogue: Catalogue
     diagnosis: Diagnosis
     executor: Executor
     bill: Bill | None
     meter: Meter
     ledger: Ledger
-    words: Words
-    judging: threading.Lock
+    judging: threading.Lock = field(default_factory=threading.Lock)
     """The diagnosis takes one caller at a time."""
-    tracer: Tracer = field(default_factory=NoOpTracer)
+
+    @property
+    def cluster(self) -> str:
+        return self.ward.cluster
+
+    @property
+    def config(self) -> AgentConfig:
+        return self.house.config
+
+    @property
+    def clock(self) -> Clock:
+        return self.house.clock
+
+    @property
+    def state(self) -> State:
+        return self.house.state
+
+    @property
+    def store(self) -> SampleStore:
+        return self.house.store
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.house.catalogue
+
+    @property
+    def words(self) -> Words:
+        return self.house.words
+
+    @property
+    def tracer(self) -> Tracer:
+        return self.house.tracer
 
     def judge(self, at: datetime) -> tuple[Round, list[Risk]]:
         """One round of rules, and every risk remembered after it."""
@@ -93,82 +127,40 @@ class Rooms:
         with self.judging:
             return self.diagnosis.suspected(rule, at)
 
-    def rules(self) -> list[dict[str, Any]]:
-        """The catalogue in force, a line each."""
-        return [
-            {
-                "id": page.id,
-                "title": page.title,
-                "level": page.level,
-                "scope": page.scope,
-                "action": page.action,
-                "thresholds": page.bind(self.config.overrides.get(page.id)),
-            }
-            for page in self.catalogue
-        ]
-
     def close(self) -> None:
-        """Closes what holds files and sockets."""
+        """Closes what holds files and sockets, and leaves the house open."""
         self.collector.close()
         if self.bill is not None:
             self.bill.close()
         self.ledger.close()
         self.admin.close()
-        self.store.close()
-        self.state.close()
 
 
-def make_rooms(config: AgentConfig, clock: Clock, tracer: Tracer | None = None) -> Rooms:
-    """Opens the stores and reaches the cluster once, to know its name; Refused says which of them would not."""
-    watched = config.clusters[0]
-    if len(config.clusters) > 1:
-        raise Refused(
-            f"{len(config.clusters)} clusters are configured", "start one agent for each, each with its --dir"
-        )
+def way_to(watched: ClusterConfig, clock: Clock, *, reach: bool) -> Way:
+    """Clients for a cluster; `reach`: it must answer now, which also tells its name where none is configured."""
     try:
-        catalogue = load_pages(config.rule_paths, disabled=config.rules_disabled, overrides=config.overrides)
-        for row in (*config.mutes, *config.maintenance):
-            rule = str(row.get("rule", ""))
-            if rule and not set(rule) & set("*?[") and rule not in config.rules_disabled:
-                catalogue.get(rule)
-    except RuleError as error:
-        raise Refused(str(error), "streampilot rules test runs its cases") from error
-    try:
-        admin = ClusterAdmin(watched.bootstrap_servers, watched.command_config, clock=clock)
-        cluster = watched.name or admin.topology().cluster_id or "cluster"
-        if watched.name:
-            admin.topology()
+        acting = ClusterAdmin(watched.bootstrap_servers, watched.command_config, clock=clock)
+        cluster = watched.name
+        if reach:
+            cluster = cluster or acting.topology().cluster_id or "cluster"
+            if watched.name:
+                acting.topology()
         looking = ClusterAdmin(watched.bootstrap_servers, watched.command_config, clock=clock)
     except CollectError as error:
         raise Refused(str(error)) from error
-    try:
-        config.dir.mkdir(parents=True, exist_ok=True)
-        state = State(config.dir / "state.sqlite")
-        store = _samples(config, clock)
-    except (StateError, StoreError, OSError) as error:
-        raise Refused(str(error), "check --dir, and that no other agent uses it") from error
-    return _wire(config, watched, cluster, clock, catalogue, state, store, admin, looking, tracer or NoOpTracer())
+    return Way(watched=watched, cluster=cluster, looking=looking, acting=acting)
 
 
-def _wire(
-    config: AgentConfig,
-    watched: ClusterConfig,
-    cluster: str,
-    clock: Clock,
-    catalogue: Catalogue,
-    state: State,
-    store: SampleStore,
-    admin: ClusterAdmin,
-    looking: ClusterAdmin,
-    tracer: Tracer,
-) -> Rooms:
+def make_rooms(house: House, way: Way, ward: Ward) -> Rooms:
+    """The rooms of one cluster; Refused says which file would not open, or what in the configuration does not fit."""
+    config, watched, clock = house.config, way.watched, house.clock
     patience = ImpatientClock(clock)
-    bill = _bill(config, watched, clock)
-    ledger = _ledger(config)
+    bill = _bill(config, watched, ward, clock)
+    ledger = _ledger(config, ward)
     meter = Meter(_prices(watched), bill, ledger)
     source = StoreSource(
-        store,
-        cluster,
+        house.store,
+        ward.cluster,
         interval_s=config.scrape_interval_s,
         brokers={target.url: target.broker for target in watched.metrics if target.broker},
         kind=watched.kind or None,
@@ -177,52 +169,50 @@ def _wire(
         money=meter,
         zones=Zones(watched.zones),
     )
+    diagnosis = Diagnosis(
+        house.catalogue,
+        source,
+        house.state,
+        clock,
+        config.time_scale,
+        config.overrides,
+        ward=ward,
+        mutes=config.mutes,
+        maintenances=config.maintenance,
+    )
+    return Rooms(
+        house=house,
+        ward=ward,
+        patience=patience,
+        looking=way.looking,
+        admin=way.acting,
+        collector=_collector(house, way, ward, source),
+        source=source,
+        diagnosis=diagnosis,
+        executor=Executor(way.acting, house.state, patience, act_settings(config), ward=ward),
+        bill=bill,
+        meter=meter,
+        ledger=ledger,
+    )
+
+
+def _collector(house: House, way: Way, ward: Ward, source: StoreSource) -> Collector:
+    config, watched = house.config, way.watched
     watch = Watch(
-        cluster=cluster,
+        cluster=ward.cluster,
         targets=tuple(Target(url=target.url, broker=target.broker) for target in watched.metrics),
         interval_s=config.scrape_interval_s,
         timeout_s=config.scrape_timeout_s,
         spread_s=_spread_s(config, watched),
     )
-    finders = [finder_of(each, os.environ) for each in watched.discovery]
-    diagnosis = Diagnosis(
-        catalogue,
-        source,
-        state,
-        clock,
-        config.time_scale,
-        config.overrides,
-        mutes=config.mutes,
-        maintenances=config.maintenance,
-    )
-    return Rooms(
-        config=config,
-        clock=clock,
-        patience=patience,
-        cluster=cluster,
-        state=state,
-        store=store,
-        looking=looking,
-        admin=admin,
-        collector=Collector(
-            watch,
-            store,
-            looking,
-            clock=clock,
-            tracer=tracer,
-            finders=finders,
-            assign=source.assign,
-        ),
-        source=source,
-        catalogue=catalogue,
-        diagnosis=diagnosis,
-        executor=Executor(admin, state, patience, act_settings(config)),
-        bill=bill,
-        meter=meter,
-        ledger=ledger,
-        words=Words(catalogue, config.llm, clock, os.environ.get(config.llm.key_env, "none")),
-        judging=threading.Lock(),
-        tracer=tracer,
+    return Collector(
+        watch,
+        house.store,
+        way.looking,
+        clock=house.clock,
+        tracer=house.tracer,
+        finders=[finder_of(each, os.environ) for each in watched.discovery],
+        assign=source.assign,
     )
 
 
@@ -231,25 +221,7 @@ def _spread_s(config: AgentConfig, watched: ClusterConfig) -> float:
     return min(MOST_SPREAD_S, 0.1 * config.scrape_interval_s) if several else 0.0
 
 
-def _samples(config: AgentConfig, clock: Clock) -> SampleStore:
-    try:
-        bucket = Bucket(config.roll_off) if config.roll_off else None
-    except ValueError as error:
-        raise Refused(f"agent.roll_off: {error}", "correct the address and the credentials") from error
-    return SampleStore(
-        config.dir,
-        clock=clock,
-        memory_limit=f"{config.memory_limit_bytes}B",
-        keep=Keep(
-            hours=max(1, math.ceil(config.retention_raw_s / 3600)),
-            days=max(1, math.ceil(config.retention_rollup_s / 86400)),
-            bytes=config.max_disk_bytes,
-        ),
-        bucket=bucket,
-    )
-
-
-def _bill(config: AgentConfig, watched: ClusterConfig, clock: Clock) -> Bill | None:
+def _bill(config: AgentConfig, watched: ClusterConfig, ward: Ward, clock: Clock) -> Bill | None:
     """Files are read once here; Refused names the file and what in it does not fit."""
     if watched.bill is None:
         return None
@@ -258,7 +230,7 @@ def _bill(config: AgentConfig, watched: ClusterConfig, clock: Clock) -> Bill | N
             kind=watched.bill.kind,
             url=watched.bill.url,
             scope=Scope(account=watched.bill.account, tags=watched.bill.tags),
-            cache=config.dir / "bill-cache",
+            cache=(_own_dir(config, ward) if ward.others else config.dir) / "bill-cache",
             clock=clock,
             environment=os.environ,
         )
@@ -266,12 +238,24 @@ def _bill(config: AgentConfig, watched: ClusterConfig, clock: Clock) -> Bill | N
         raise Refused(str(error), "correct the file, or leave --bill out") from error
 
 
-def _ledger(config: AgentConfig) -> Ledger:
+def _ledger(config: AgentConfig, ward: Ward) -> Ledger:
     """What was metered, kept for when the bill comes."""
     try:
-        return Ledger(config.dir / "meter.sqlite")
+        return Ledger(meter_file(config, ward))
     except LedgerError as error:
         raise Refused(str(error), "check --dir") from error
+
+
+def meter_file(config: AgentConfig, ward: Ward) -> Path:
+    """`DIR/meter.sqlite` of an agent with one cluster, which stays that cluster's when others come beside it."""
+    first, own = config.dir / "meter.sqlite", _own_dir(config, ward) / "meter.sqlite"
+    if own.exists():
+        return own
+    return own if ward.others and cluster_of(first) != ward.cluster else first
+
+
+def _own_dir(config: AgentConfig, ward: Ward) -> Path:
+    return config.dir / "clusters" / encode(ward.cluster)
 
 
 def _prices(watched: ClusterConfig) -> PriceBook:

@@ -8,6 +8,8 @@ from typing import Literal
 
 Level = Literal["P0", "P1", "P2"]
 RiskState = Literal["open", "acknowledged", "muted", "suppressed", "resolved"]
+_WHOLE = {"json_schema_serialization_defaults_required": True}
+"""What is written has every field, those with a default too, and /openapi.json says so."""
 Cell = str | int | float | bool | None | list[str] | list[int]
 
 
@@ -45,6 +47,8 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Risk:
+    __pydantic_config__ = _WHOLE
+
     id: str
     """Stable for (rule, resource) from first seen until resolved."""
     rule: str
@@ -64,11 +68,15 @@ class Risk:
     """As it was at the moment of detection."""
     latest: Finding
     explanation: str
+    cluster: str = ""
+    """The name; empty in what a release with one cluster kept, where the resource says it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Silence:
     """Why a rule says nothing: "needs 3 more minutes of data", or the nearest miss."""
+
+    __pydantic_config__ = _WHOLE
 
     rule: str
     reason: str
@@ -77,3 +85,4 @@ class Silence:
     score: float | None
     over: bool = False
     """That resource is over the limit, and the rule waits to be sure: for more looks, or for a suspected cause."""
+    cluster: str = ""

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from agent.loop.agent import Agent
+from agent.loop.fleet import Fleet
 from agent.loop.refused import Refused
 from agent.serve import events, otlp, prometheus, queries, reads, writes
 from agent.serve.access import Door
@@ -26,16 +26,16 @@ _QUESTIONS = frozenset({"/api/ask", "/api/sql"}) | prometheus.FORMS
 """POSTs that change nothing."""
 
 
-def make_app(agent: Agent, door: Door) -> FastAPI:
+def make_app(fleet: Fleet, door: Door) -> FastAPI:
     """The application; `agent` is what it serves, `door` who may come in."""
     app = FastAPI(title="streampilot agent", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    metrics = AgentMetrics(agent)
-    app.include_router(queries.router(agent))
-    app.include_router(reads.router(agent))
-    app.include_router(writes.router(agent))
-    app.include_router(events.router(agent))
-    app.include_router(prometheus.router(agent))
-    app.include_router(otlp.router(agent))
+    metrics = AgentMetrics(fleet)
+    app.include_router(queries.router(fleet))
+    app.include_router(reads.router(fleet))
+    app.include_router(writes.router(fleet))
+    app.include_router(events.router(fleet))
+    app.include_router(prometheus.router(fleet))
+    app.include_router(otlp.router(fleet))
 
     @app.get("/metrics", include_in_schema=False)
     def read_metrics() -> Response:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psutil
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from agent.loop.agent import Agent
+from agent.loop.fleet import Fleet
 
 NAMES = frozenset(
     [
@@ -37,10 +38,13 @@ NAMES = frozenset(
 
 
 class AgentMetrics:
-    """A registry of one collector that reads the agent when it is scraped: nothing is counted twice."""
+    """A registry of one collector that reads the agent when it is scraped: nothing is counted twice.
 
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
+    Where several clusters are watched, what is about one of them has the label `cluster`.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
         self._process = psutil.Process(os.getpid())
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -52,6 +56,7 @@ class AgentMetrics:
     def collect(self) -> Iterator[Metric]:
         yield from self._rounds()
         yield from self._findings()
+        yield from self._plans()
         yield from self._sources()
         yield from self._itself()
 
@@ -59,51 +64,84 @@ class AgentMetrics:
         """Nothing up front: the agent may not have had a round yet when it is registered."""
         return []
 
+    def _each(self) -> Iterator[tuple[list[str], Agent]]:
+        """Every cluster with the values of the labels that name it."""
+        for agent in self._fleet.agents:
+            yield [agent.rooms.cluster] if self._fleet.several else [], agent
+
+    def _family(
+        self, kind: type[GaugeMetricFamily | CounterMetricFamily], name: str, about: str, labels: Sequence[str] = ()
+    ) -> GaugeMetricFamily | CounterMetricFamily:
+        return kind(name, about, labels=[*(["cluster"] if self._fleet.several else []), *labels])
+
     def _rounds(self) -> Iterator[Metric]:
-        rounds = self._agent.rounds
-        yield _counter("streampilot_agent_rounds", "Rounds completed", rounds.completed)
-        yield _counter("streampilot_agent_round_overruns", "Rounds longer than the scrape interval", rounds.overruns)
-        yield _counter("streampilot_agent_round_failures", "Rounds that could not be completed", rounds.failures)
-        yield _gauge("streampilot_agent_last_round_timestamp_seconds", "End of the last round", rounds.last_end)
-        duration = GaugeMetricFamily(
-            "streampilot_agent_round_duration_seconds", "The last round, by phase", labels=["phase"]
+        done = self._family(CounterMetricFamily, "streampilot_agent_rounds", "Rounds completed")
+        long = self._family(
+            CounterMetricFamily, "streampilot_agent_round_overruns", "Rounds longer than the scrape interval"
         )
-        for phase, seconds in rounds.durations.items():
-            duration.add_metric([phase], seconds)
-        yield duration
+        failed = self._family(
+            CounterMetricFamily, "streampilot_agent_round_failures", "Rounds that could not be completed"
+        )
+        last = self._family(
+            GaugeMetricFamily, "streampilot_agent_last_round_timestamp_seconds", "End of the last round"
+        )
+        duration = self._family(
+            GaugeMetricFamily, "streampilot_agent_round_duration_seconds", "The last round, by phase", ["phase"]
+        )
+        for own, agent in self._each():
+            rounds = agent.rounds
+            done.add_metric(own, rounds.completed)
+            long.add_metric(own, rounds.overruns)
+            failed.add_metric(own, rounds.failures)
+            last.add_metric(own, rounds.last_end)
+            for phase, seconds in list(rounds.durations.items()):
+                duration.add_metric([*own, phase], seconds)
+        yield from (done, long, failed, last, duration)
 
     def _findings(self) -> Iterator[Metric]:
-        risks = self._agent.risks()
-        count = GaugeMetricFamily("streampilot_findings", "Open findings", labels=["rule", "level"])
-        for (rule, level), number in Counter((risk.rule, risk.level) for risk in risks).items():
-            count.add_metric([rule, level], number)
-        yield count
-        money = sum(risk.latest.usd_per_month or 0.0 for risk in risks)
-        yield _gauge("streampilot_findings_usd_per_month", "What the open findings cost a month", money)
-        plans = self._agent.plans()
-        states = GaugeMetricFamily("streampilot_plans", "Plans by state", labels=["state"])
-        for state, number in Counter(plan.state for plan in plans).items():
-            states.add_metric([state], number)
-        yield states
-        saved = GaugeMetricFamily("streampilot_plans_usd_per_month", "Savings of plans by state", labels=["state"])
-        for state in sorted({plan.state for plan in plans}):
-            saved.add_metric([state], sum(plan.usd_per_month or 0.0 for plan in plans if plan.state == state))
-        yield saved
-        cost = self._agent.overview().get("usd_per_hour")
-        if cost is not None:
-            yield _gauge("streampilot_cost_usd_per_hour", "What the cluster costs an hour", cost)
+        count = self._family(GaugeMetricFamily, "streampilot_findings", "Open findings", ["rule", "level"])
+        money = self._family(
+            GaugeMetricFamily, "streampilot_findings_usd_per_month", "What the open findings cost a month"
+        )
+        for own, agent in self._each():
+            risks = agent.risks()
+            for (rule, level), number in Counter((risk.rule, risk.level) for risk in risks).items():
+                count.add_metric([*own, rule, level], number)
+            money.add_metric(own, sum(risk.latest.usd_per_month or 0.0 for risk in risks))
+        yield from (count, money)
+
+    def _plans(self) -> Iterator[Metric]:
+        states = self._family(GaugeMetricFamily, "streampilot_plans", "Plans by state", ["state"])
+        saved = self._family(
+            GaugeMetricFamily, "streampilot_plans_usd_per_month", "Savings of plans by state", ["state"]
+        )
+        cost = self._family(GaugeMetricFamily, "streampilot_cost_usd_per_hour", "What the cluster costs an hour")
+        for own, agent in self._each():
+            plans = agent.plans()
+            for state, number in sorted(Counter(plan.state for plan in plans).items()):
+                states.add_metric([*own, state], number)
+                saved.add_metric([*own, state], sum(p.usd_per_month or 0.0 for p in plans if p.state == state))
+            if (hourly := agent.overview().get("usd_per_hour")) is not None:
+                cost.add_metric(own, hourly)
+        yield from (states, saved)
+        if cost.samples:
+            yield cost
 
     def _sources(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("streampilot_scrape_up", "1 where the target answered last time", labels=["target"])
-        for target in self._agent.sources():
-            up.add_metric([str(target["target"])], float(bool(target["up"])))
-        yield up
+        up = self._family(
+            GaugeMetricFamily, "streampilot_scrape_up", "1 where the target answered last time", ["target"]
+        )
+        calls = self._family(CounterMetricFamily, "streampilot_agent_admin_calls", "Kafka admin requests sent")
+        for own, agent in self._each():
+            for target in agent.sources():
+                up.add_metric([*own, str(target["target"])], float(bool(target["up"])))
+            calls.add_metric(own, agent.admin_calls)
+        yield from (up, calls)
 
     def _itself(self) -> Iterator[Metric]:
-        usage = self._agent.usage()
+        usage = self._fleet.usage()
         yield _counter("streampilot_agent_samples", "Samples stored", usage.samples)
         yield _counter("streampilot_agent_dropped_samples", "Samples refused or lost, counted", usage.dropped_samples)
-        yield _counter("streampilot_agent_admin_calls", "Kafka admin requests sent", usage.admin_calls)
         yield _gauge("streampilot_agent_llm_tokens_last_hour", "Model tokens, last hour", usage.llm_tokens)
         times = self._process.cpu_times()
         yield _counter("streampilot_agent_cpu_seconds", "CPU this agent used", times.user + times.system)

@@ -18,7 +18,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from agent.collect.errors import BadPush
 from agent.collect.otlp import JSON, PROTOBUF, PushLimits, parse, read, unpack
 from agent.collect.pushed import Pushed
-from agent.loop.agent import Agent
+from agent.loop.fleet import Fleet
+from agent.loop.refused import Refused
+from agent.serve.schemas import Named
 
 PATH = "/v1/metrics"
 MOST_BYTES = PushLimits().body_bytes
@@ -32,19 +34,19 @@ _CODES = {400: 3, 413: 3, 415: 3, 408: 4, 503: 14}
 """HTTP status to gRPC's."""
 
 
-def router(agent: Agent) -> APIRouter:
+def router(fleet: Fleet) -> APIRouter:
     """The route."""
-    pushed = agent.rooms.collector.pushed
     turns = asyncio.Semaphore(AT_ONCE)
     waiting = [0]
     routes = APIRouter(tags=["otlp"])
 
     @routes.post(PATH, summary="OTLP metrics, protobuf or JSON, gzip or not")
-    async def metrics(request: Request) -> Response:
+    async def metrics(request: Request, cluster: Named = "") -> Response:
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         try:
             if kind not in (PROTOBUF, JSON):
                 raise BadPush(f"a body of type {kind[:60]!r}: send {PROTOBUF} or {JSON}", number=415)
+            pushed = _whose(fleet, cluster)
             if waiting[0] >= MOST_WAITING:
                 raise BadPush(f"{MOST_WAITING} pushes wait already: send again later", number=503)
             waiting[0] += 1
@@ -62,6 +64,13 @@ def router(agent: Agent) -> APIRouter:
         return _said(answer, kind, 200)
 
     return routes
+
+
+def _whose(fleet: Fleet, cluster: str) -> Pushed:
+    try:
+        return fleet.one(cluster).rooms.collector.pushed
+    except Refused as refused:
+        raise BadPush(f"{refused.what}: push to {PATH}?cluster=NAME; {refused.next_step}", number=400) from refused
 
 
 async def _body(request: Request) -> bytes:

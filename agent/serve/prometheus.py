@@ -20,7 +20,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from agent.loop.agent import VERSION, Agent
+from agent.loop.agent import VERSION
+from agent.loop.fleet import Fleet
 from agent.promql import catalogue
 from agent.promql.engine import Engine
 from agent.promql.errors import BadQuery, QueryError, TooSlow
@@ -93,10 +94,10 @@ class Asked:
         return int(text) or None if text else None
 
 
-def router(agent: Agent) -> APIRouter:
+def router(fleet: Fleet) -> APIRouter:
     """The routes."""
-    rooms = agent.rooms
-    engine = Engine(source=StoredSource(rooms.store), clock=rooms.clock, settings=rooms.config.promql)
+    house = fleet.house
+    engine = Engine(source=StoredSource(house.store), clock=house.clock, settings=house.config.promql)
     turns = threading.BoundedSemaphore(AT_ONCE)
     routes = APIRouter(prefix=PREFIX, tags=["prometheus"])
     _queries(routes, engine, turns)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.loop.agent import Agent
+from agent.loop.fleet import Fleet
+from agent.serve.schemas import Named
 from rules.views import VIEWS
 
 
@@ -16,9 +17,11 @@ class Sql(BaseModel):
     sql: Annotated[str, Field(min_length=1, max_length=20_000)]
     window_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     """Over which the views, and `samples`, are taken."""
+    cluster: Annotated[str, Field(max_length=249)] = ""
+    """Whose; needed where there are several."""
 
 
-def router(agent: Agent) -> APIRouter:
+def router(fleet: Fleet) -> APIRouter:
     """The three routes."""
     routes = APIRouter()
 
@@ -34,11 +37,12 @@ def router(agent: Agent) -> APIRouter:
         name: Annotated[str, Query(min_length=1, max_length=500)],
         label: Annotated[list[str], Query(max_length=20)] = [],  # noqa: B006
         window_s: Annotated[float, Query(gt=0, le=7 * 86_400)] = 300.0,
+        cluster: Named = "",
     ) -> dict[str, Any]:
-        return agent.queries.series(name, label, window_s)
+        return fleet.series(name, label, window_s, cluster)
 
     @routes.post("/api/sql", summary="One SELECT over the views and samples, in a process with limits; changes nothing")
     def sql(body: Sql) -> dict[str, Any]:
-        return agent.queries.sql(body.sql, body.window_s)
+        return fleet.one(body.cluster).queries.sql(body.sql, body.window_s)
 
     return routes

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from agent.loop.agent import Agent
 from agent.loop.announcements import Announcement
+from agent.loop.fleet import Fleet
 from agent.model.codec import to_json
 from agent.model.plan import Plan
 from agent.serve.schemas import answers
@@ -19,7 +19,12 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Proposal(_Body):
+class _Of(_Body):
+    cluster: Annotated[str, Field(max_length=249)] = ""
+    """Which one is meant, where there are several."""
+
+
+class Proposal(_Of):
     risk: Annotated[str, Field(max_length=200)] = ""
     """A risk's id; empty: every open risk."""
 
@@ -30,11 +35,11 @@ class Decision(_Body):
     """The person, as the client's machine names them; the token's name is added."""
 
 
-class Question(_Body):
+class Question(_Of):
     question: Annotated[str, Field(min_length=1, max_length=2000)]
 
 
-class Mute(_Body):
+class Mute(_Of):
     resource: Annotated[str, Field(max_length=600)] = ""
     rule: Annotated[str, Field(max_length=40)] = ""
     owner: Annotated[str, Field(min_length=1, max_length=100)]
@@ -42,7 +47,7 @@ class Mute(_Body):
     until: datetime
 
 
-class Told(_Body):
+class Told(_Of):
     kind: Annotated[str, Field(max_length=40)]
     """deploy, maintenance, scale, spot_notice or note."""
     resource: Annotated[str, Field(max_length=600)] = ""
@@ -51,13 +56,13 @@ class Told(_Body):
     until: AwareDatetime | None = None
 
 
-def router(agent: Agent) -> APIRouter:
+def router(fleet: Fleet) -> APIRouter:
     """Routes that change something, and the one that asks."""
     routes = APIRouter()
 
     @routes.post("/api/plans", summary="Make plans for a risk, or for every open one")
     def propose(body: Proposal) -> dict[str, Any]:
-        return agent.propose(body.risk or None)
+        return fleet.propose(body.risk, body.cluster)
 
     @routes.post(
         "/api/plans/{id}/approve",
@@ -66,11 +71,11 @@ def router(agent: Agent) -> APIRouter:
         responses=answers(Plan, 202),
     )
     def approve(id: str, body: Decision) -> Any:
-        return to_json(agent.approve(id, by=body.by, note=body.note))
+        return to_json(fleet.of_plan(id).approve(id, by=body.by, note=body.note))
 
     @routes.post("/api/plans/{id}/reject", summary="Reject: it will not run", responses=answers(Plan))
     def reject(id: str, body: Decision) -> Any:
-        return to_json(agent.reject(id, by=body.by, note=body.note))
+        return to_json(fleet.of_plan(id).reject(id, by=body.by, note=body.note))
 
     @routes.post(
         "/api/plans/{id}/rollback",
@@ -79,20 +84,20 @@ def router(agent: Agent) -> APIRouter:
         responses=answers(Plan, 202),
     )
     def rollback(id: str, body: Decision) -> Any:
-        return to_json(agent.rollback(id, by=body.by, note=body.note))
+        return to_json(fleet.of_plan(id).rollback(id, by=body.by, note=body.note))
 
     @routes.post("/api/ask", summary="A question in plain words; changes nothing")
     def ask(body: Question) -> dict[str, Any]:
-        return agent.ask(body.question)
+        return fleet.one(body.cluster).ask(body.question)
 
     @routes.post(
         "/api/mutes", summary="Silence a rule or a resource until a time, with an owner and a reason", status_code=201
     )
     def mute(body: Mute) -> dict[str, Any]:
-        return agent.mute(body.model_dump(mode="json"))
+        return fleet.mute(body.model_dump(mode="json", exclude={"cluster"}), body.cluster)
 
     @routes.post("/api/events", summary="Announce a deploy, maintenance, scale, spot_notice or note", status_code=201)
     def told(body: Told) -> dict[str, Any]:
-        return agent.announce(Announcement(**body.model_dump()))
+        return fleet.announce(Announcement(**body.model_dump(exclude={"cluster"})), body.cluster)
 
     return routes

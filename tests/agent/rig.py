@@ -1,8 +1,7 @@
-"""A whole agent over a cluster in memory: real state file, real rules, real executor, a hand-wound clock."""
+"""A whole agent over clusters in memory: real state file, real rules, real executor, a hand-wound clock."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,10 +15,13 @@ from agent.collect.collector import Collector, Watch
 from agent.diagnose.diagnosis import Diagnosis
 from agent.loop.agent import Agent
 from agent.loop.config import load
+from agent.loop.fleet import Fleet
+from agent.loop.house import House
 from agent.loop.patience import ImpatientClock
-from agent.loop.rooms import Rooms, act_settings
+from agent.loop.rooms import Rooms, act_settings, meter_file
 from agent.loop.words import Words
 from agent.model.clock import HandClock
+from agent.model.ward import Ward, wards
 from agent.serve.access import Door
 from agent.serve.app import make_app
 from agent.store.samples import SampleStore
@@ -40,7 +42,8 @@ class WatchedCluster(RecordingCluster):
 
     calls: dict[str, int] = {}
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "c") -> None:
+        self.name = name
         owners = {("orders", n): [0, 1, 2] for n in range(6)}
         owners |= {("orders", n): [1 + n % 2, 0, 3 - (1 + n % 2)] for n in range(6, 10)}
         super().__init__(owners)
@@ -65,14 +68,25 @@ class ClusterSource(StepSource):
 
 
 def _views(cluster: WatchedCluster) -> dict[str, tuple[dict, ...]]:
+    name = cluster.name
+
+    def about(*names: object) -> dict:
+        return {"cluster": name, "resource": "/".join(map(str, (name, *names)))}
+
+    def broker(n: int) -> dict:
+        return {**about("broker", n), "broker": str(n)}
+
+    def partition(key: tuple[str, int]) -> dict:
+        return {**about("topic", *key), "topic": key[0], "partition": key[1]}
+
     return {
         "broker": tuple(
-            {**_broker(n), "kind": "bundled", "zone": f"zone-{'abc'[n]}", "up": True, "cordoned": False, "spot": False}
+            {**broker(n), "kind": "bundled", "zone": f"zone-{'abc'[n]}", "up": True, "cordoned": False, "spot": False}
             for n in cluster.brokers
         ),
         "broker_load": tuple(
             {
-                **_broker(n),
+                **broker(n),
                 "bytes_in_per_s": cluster.broker_load(n),
                 "bytes_out_per_s": 1.5 * cluster.broker_load(n),
                 "requests_per_s": 100.0,
@@ -82,78 +96,79 @@ def _views(cluster: WatchedCluster) -> dict[str, tuple[dict, ...]]:
             for n in cluster.brokers
         ),
         "partition": tuple(
-            {**_partition(key), "leader": str(cluster.leaders[key]), "replicas": list(map(str, replicas))}
+            {**partition(key), "leader": str(cluster.leaders[key]), "replicas": list(map(str, replicas))}
             for key, replicas in cluster.replicas.items()
         ),
         "partition_load": tuple(
-            {**_partition(key), "bytes_in_per_s": load, "bytes_out_per_s": load, "basis": "measured"}
+            {**partition(key), "bytes_in_per_s": load, "bytes_out_per_s": load, "basis": "measured"}
             for key, load in cluster.loads.items()
         ),
         "cost": tuple(
-            {**_common(f"c/broker/{n}"), "component": "compute", "for_resource": f"c/broker/{n}", "usd_per_hour": 0.1,
+            {**about("broker", n), "component": "compute", "for_resource": f"{name}/broker/{n}", "usd_per_hour": 0.1,
              "basis": "meter"}
             for n in cluster.brokers
         ),
-        "source": ({**_common("c"), "target": "admin", "up": True},),
+        "source": ({**about(), "target": "admin", "up": True},),
         "topic_config": (),
     }  # fmt: skip
 
 
-def _common(resource: str) -> dict:
-    return {"cluster": "c", "resource": resource}
-
-
-def _broker(n: int) -> dict:
-    return {**_common(f"c/broker/{n}"), "broker": str(n)}
-
-
-def _partition(key: tuple[str, int]) -> dict:
-    return {**_common(f"c/topic/{key[0]}/{key[1]}"), "topic": key[0], "partition": key[1]}
-
-
 class Rig:
-    """The agent, its cluster and its clock."""
+    """The agent, its clusters and its clock; `agent` and `cluster` are the first ones."""
 
-    def __init__(self, directory, cluster=None, toml="", tracer=None) -> None:
+    def __init__(self, directory, cluster=None, toml="", tracer=None, clusters=()) -> None:
         self.clock = HandClock(NOW)
-        self.cluster = cluster or WatchedCluster()
-        flags = {"bootstrap_servers": "127.0.0.1:1", "dir": str(directory / "agent"), "cluster": "c"}
+        self.clusters = list(clusters) or [cluster or WatchedCluster()]
+        self.cluster = self.clusters[0]
+        flags = {"bootstrap_servers": "127.0.0.1:1", "dir": str(directory / "agent"), "cluster": self.cluster.name}
+        if len(self.clusters) > 1:
+            toml += "".join(
+                f'[[cluster]]\nname = "{each.name}"\nbootstrap_servers = "127.0.0.1:1"\n' for each in self.clusters
+            )
         if toml:
             (directory / "rig.toml").write_text(toml)
         config = load(str(directory / "rig.toml") if toml else "", {}, flags)
-        state = State(config.dir / "state.sqlite")
-        store = SampleStore(config.dir, clock=self.clock)
-        ledger = Ledger(config.dir / "meter.sqlite")
-        source, pages = ClusterSource(self.cluster), catalogue.load()
-        patience = ImpatientClock(self.clock)
-        self.agent = Agent(
-            Rooms(
-                config=config,
-                clock=self.clock,
-                patience=patience,
-                cluster="c",
-                state=state,
-                store=store,
-                looking=self.cluster,
-                admin=self.cluster,
-                collector=Collector(Watch(cluster="c"), store, None, clock=self.clock, tracer=tracer),
-                source=source,
-                catalogue=pages,
-                diagnosis=Diagnosis(pages, source, state, self.clock),
-                executor=Executor(self.cluster, state, patience, replace(act_settings(config), poll_s=0.01)),
-                bill=None,
-                meter=Meter(load_prices(), None, ledger),
-                ledger=ledger,
-                words=Words(pages, config.llm, self.clock),
-                judging=threading.Lock(),
-                tracer=tracer or NoOpTracer(),
-            )
+        pages = catalogue.load()
+        config.dir.mkdir(parents=True, exist_ok=True)
+        house = House(
+            config=config,
+            clock=self.clock,
+            catalogue=pages,
+            state=State(config.dir / "state.sqlite"),
+            store=SampleStore(config.dir, clock=self.clock),
+            words=Words(pages, config.llm, self.clock),
+            tracer=tracer or NoOpTracer(),
         )
-        self.app = make_app(self.agent, Door(token=TOKEN, host="127.0.0.1"))
+        own = wards([each.name for each in self.clusters])
+        self.agents = [Agent(_rooms(house, ward, each)) for ward, each in zip(own, self.clusters, strict=True)]
+        self.agent = self.agents[0]
+        self.fleet = Fleet(house, self.agents)
+        self.app = make_app(self.fleet, Door(token=TOKEN, host="127.0.0.1"))
 
     async def rounds(self, count: int) -> None:
-        """Rounds ten seconds apart."""
+        """Rounds ten seconds apart, of every cluster."""
         for _ in range(count):
             self.clock.wind(ROUND_S)
-            await self.agent.round()
-            self.agent.rounds.completed += 1
+            for agent in self.agents:
+                await agent.round()
+                agent.rounds.completed += 1
+
+
+def _rooms(house: House, ward: Ward, cluster: WatchedCluster) -> Rooms:
+    patience, source = ImpatientClock(house.clock), ClusterSource(cluster)
+    ledger = Ledger(meter_file(house.config, ward))
+    acting = replace(act_settings(house.config), poll_s=0.01)
+    return Rooms(
+        house=house,
+        ward=ward,
+        patience=patience,
+        looking=cluster,
+        admin=cluster,
+        collector=Collector(Watch(cluster=ward.cluster), house.store, None, clock=house.clock, tracer=house.tracer),
+        source=source,
+        diagnosis=Diagnosis(house.catalogue, source, house.state, house.clock, ward=ward),
+        executor=Executor(cluster, house.state, patience, acting, ward=ward),
+        bill=None,
+        meter=Meter(load_prices(), None, ledger),
+        ledger=ledger,
+    )

@@ -41,7 +41,7 @@ async def rig(tmp_path, monkeypatch):
     made = Rig(tmp_path)
     await made.rounds(6)
     yield made
-    await asyncio.to_thread(made.agent.close)
+    await asyncio.to_thread(made.fleet.close)
 
 
 async def until(pilot, holds, patience_s=30.0):

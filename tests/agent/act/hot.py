@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from agent.act import Executor
+from agent.model.ward import Ward
 from agent.plan.state import ClusterState
 from tests.agent.act.recording import RecordingCluster
 from tests.agent.plan.clusters import risk
 
+WARD = Ward(cluster="c")
 HOT = risk("BAL-01", "c/broker/0")
 LOADS = {0: [4, 3, 2, 1, 1, 1], 1: [1, 1], 2: [1, 1]}
 
@@ -16,7 +18,7 @@ def recorded(state: ClusterState, **options) -> RecordingCluster:
 
 
 def approved(admin, keeper, clock, plan, settings=None) -> Executor:
-    executor = Executor(admin, keeper, clock, settings)
+    executor = Executor(admin, keeper, clock, settings, ward=WARD)
     executor.submit(plan)
     executor.approve(plan, "ann", "looks right")
     return executor

@@ -10,7 +10,7 @@ import pytest
 
 from agent.act import ActSettings, Executor, NotAllowed, verify_audit
 from agent.store.errors import StateError
-from tests.agent.act.hot import approved, recorded
+from tests.agent.act.hot import WARD, approved, recorded
 
 
 def test_runs_every_step_and_waits_for_the_verification(keeper, clock, picture, plan):
@@ -33,7 +33,7 @@ def test_a_dry_run_is_the_default_and_touches_nothing(keeper, clock, picture, pl
 
 def test_nothing_runs_without_an_approval(keeper, clock, picture, plan):
     admin = recorded(picture)
-    executor = Executor(admin, keeper, clock)
+    executor = Executor(admin, keeper, clock, ward=WARD)
     executor.submit(plan)
     with pytest.raises(NotAllowed, match="not approved"):
         executor.execute(plan, dry_run=False)
@@ -50,7 +50,7 @@ def test_an_approval_expires(keeper, clock, picture, plan):
 
 
 def test_a_rejected_plan_stays_rejected(keeper, clock, picture, plan):
-    executor = Executor(recorded(picture), keeper, clock)
+    executor = Executor(recorded(picture), keeper, clock, ward=WARD)
     executor.submit(plan)
     assert executor.reject(plan, "ann", "not today").state == "rejected"
     with pytest.raises(NotAllowed, match="is rejected"):
@@ -59,7 +59,7 @@ def test_a_rejected_plan_stays_rejected(keeper, clock, picture, plan):
 
 def test_two_people_must_approve_where_that_is_configured(keeper, clock, picture, plan):
     admin = recorded(picture)
-    executor = Executor(admin, keeper, clock, ActSettings(second_person=True))
+    executor = Executor(admin, keeper, clock, ActSettings(second_person=True), ward=WARD)
     executor.submit(plan)
     assert executor.approve(plan, "ann").state == "proposed"
     with pytest.raises(NotAllowed, match="second person"):
@@ -71,7 +71,7 @@ def test_two_people_must_approve_where_that_is_configured(keeper, clock, picture
 def test_an_agent_that_only_reads_changes_nothing_whatever_is_asked(keeper, clock, picture, plan):
     admin = recorded(picture)
     before = approved(admin, keeper, clock, plan)
-    reads = Executor(admin, keeper, clock, ActSettings(read_only=True))
+    reads = Executor(admin, keeper, clock, ActSettings(read_only=True), ward=WARD)
     with pytest.raises(NotAllowed, match="only reads"):
         reads.execute(plan, dry_run=False)
     with pytest.raises(NotAllowed, match="only reads"):
@@ -92,7 +92,7 @@ def test_refuses_when_the_cluster_is_not_as_it_was(keeper, clock, picture, plan)
             admin.leaders[("orders", 9)] = 1
         else:
             admin.brokers.remove(2)
-        executor = Executor(admin, keeper, clock)
+        executor = Executor(admin, keeper, clock, ward=WARD)
         executor.submit(plan)
         if executor.journal.plan(plan.id).state == "proposed":
             executor.approve(plan, "ann")

@@ -10,7 +10,7 @@ from agent.act import Executor
 from agent.model.clock import HandClock
 from agent.plan import PlanSettings, propose
 from agent.store.state import State
-from tests.agent.act.hot import HOT, approved, recorded
+from tests.agent.act.hot import HOT, WARD, approved, recorded
 from tests.agent.act.recording import Crash, Fuse, FusedState
 from tests.agent.plan.clusters import NOW
 
@@ -22,7 +22,7 @@ def crash_points(tmp_path, plan, picture, run) -> int:
     state = State(tmp_path / "count.sqlite")
     executor = approved(admin, state, HandClock(NOW), plan)
     admin.fuse = fuse
-    run(Executor(admin, FusedState(state, fuse), HandClock(NOW)), executor)
+    run(Executor(admin, FusedState(state, fuse), HandClock(NOW), ward=WARD), executor)
     state.close()
     return fuse.passed
 
@@ -37,11 +37,11 @@ def test_killed_at_any_point_it_resumes_and_no_step_runs_twice(tmp_path, picture
         approved(admin, state, HandClock(NOW), plan)
         admin.fuse = fuse
         with pytest.raises(Crash):
-            Executor(admin, FusedState(state, fuse), HandClock(NOW)).execute(plan, dry_run=False)
+            Executor(admin, FusedState(state, fuse), HandClock(NOW), ward=WARD).execute(plan, dry_run=False)
         state.close()
         admin.fuse = Fuse()
         state = State(path)
-        executor = Executor(admin, state, HandClock(NOW + timedelta(days=2)))
+        executor = Executor(admin, state, HandClock(NOW + timedelta(days=2)), ward=WARD)
         started = executor.journal.plan(plan.id).state != "approved"
         executor.resume()
         reassigned = [effect[1] for effect in admin.effects]
@@ -71,12 +71,12 @@ def test_killed_at_any_point_of_a_rollback_it_resumes_to_the_exact_assignment(tm
         admin.fuse = fuse
         fuse.at = at
         try:
-            Executor(admin, FusedState(state, fuse), HandClock(NOW)).rollback(plan, "ann")
+            Executor(admin, FusedState(state, fuse), HandClock(NOW), ward=WARD).rollback(plan, "ann")
         except Crash:
             state.close()
             admin.fuse = Fuse()
             state = State(path)
-            executor = Executor(admin, state, HandClock(NOW))
+            executor = Executor(admin, state, HandClock(NOW), ward=WARD)
             executor.resume()
             marked = executor.journal.marked(plan.id, "rollback")
             if marked is None:

@@ -14,10 +14,13 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from agent.act import Executor
 from agent.collect.admin import ClusterAdmin
 from agent.model.clock import SystemClock
+from agent.model.ward import Ward
 from agent.plan import propose_all
 from agent.plan.state import BrokerState, ClusterState, PartitionState
 from agent.store.state import State
 from tests.agent.plan.clusters import MIB, risk
+
+WARD = Ward(cluster="c")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +108,7 @@ def test_a_move_runs_and_is_taken_back_to_the_exact_assignment(admin, keeper):
     clock = SystemClock()
     before = assignment(admin)
     (plan,) = propose_all([risk("BAL-01", "c/broker/0")], picture(admin), None, clock.now())
-    executor = Executor(admin, keeper, clock)
+    executor = Executor(admin, keeper, clock, ward=WARD)
     executor.submit(plan)
     executor.approve(plan, "ann")
     done = executor.execute(plan, dry_run=False)
@@ -124,7 +127,7 @@ def test_retention_is_raised_and_the_override_taken_away_again(admin, keeper):
     configs = admin.topic_configs(["orders"])["orders"]
     state = replace(picture(admin), topic_configs={"orders": {n: (e.value, e.source) for n, e in configs.items()}})
     (plan,) = propose_all([risk("LAG-08", "c/group/g", topic="orders")], state, None, clock.now())
-    executor = Executor(admin, keeper, clock)
+    executor = Executor(admin, keeper, clock, ward=WARD)
     executor.submit(plan)
     executor.approve(plan, "ann")
     done = executor.execute(plan, dry_run=False)

@@ -25,13 +25,13 @@ async def _run_until(rig, wanted):
     """The daemon itself, on a free port, ended by SIGTERM as an init system does."""
     with bind("127.0.0.1", 0) as listener:
         config = rig.agent.rooms.config
-        running = asyncio.create_task(run(rig.agent, config, listener, TOKEN, SystemClock(), exit_with_parent=False))
+        running = asyncio.create_task(run(rig.fleet, config, listener, TOKEN, SystemClock(), exit_with_parent=False))
         try:
             await _until(wanted)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
             assert await running == 0
-            await asyncio.to_thread(rig.agent.close)
+            await asyncio.to_thread(rig.fleet.close)
 
 
 async def _proposed(rig):
@@ -47,7 +47,7 @@ async def test_a_plan_interrupted_in_the_middle_of_a_move_goes_on_after_a_restar
     before.cluster.polls_to_finish = None
     before.agent.approve(plan.id, by="ann", note="go")
     await _until(lambda: before.cluster.effects)
-    await asyncio.to_thread(before.agent.close)
+    await asyncio.to_thread(before.fleet.close)
 
     after = Rig(tmp_path, before.cluster)
     assert after.agent.plan(plan.id).state == "executing"
@@ -64,7 +64,7 @@ async def test_a_plan_that_was_approved_and_not_begun_begins_after_a_restart(tmp
     before = Rig(tmp_path)
     plan = await _proposed(before)
     before.agent.rooms.executor.approve(plan.id, "token:ann")
-    await asyncio.to_thread(before.agent.close)
+    await asyncio.to_thread(before.fleet.close)
 
     after = Rig(tmp_path, before.cluster)
     after.clock.wind((before.clock.now() - after.clock.now()).total_seconds())

@@ -4,9 +4,12 @@ from datetime import UTC, datetime
 
 from agent.diagnose.diagnosis import Diagnosis
 from agent.model.clock import HandClock
+from agent.model.ward import Ward
 from agent.store.state import State
 from rules import catalogue, views
 from rules.engine import NoData
+
+WARD = Ward(cluster="demo")
 
 START = datetime(2026, 3, 4, 12, tzinfo=UTC)
 MIB = 1024.0 * 1024
@@ -29,7 +32,7 @@ class Cluster:
         """A new agent on the same directory."""
         state = State(self.path / "state.sqlite")
         pages = self.pages or catalogue.load()
-        self.diagnosis = Diagnosis(pages, self, state, self.clock, self.scale, self.overrides, **self.told)
+        self.diagnosis = Diagnosis(pages, self, state, self.clock, self.scale, self.overrides, ward=WARD, **self.told)
 
     def fill(self, connection, view, at, window_s):
         rows = self.rows[view]

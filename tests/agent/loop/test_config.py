@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.loop import config
+from agent.loop import cluster_config, config
 from agent.loop.config import load
 from agent.loop.discovery_config import finder_of
 from agent.loop.refused import Refused
@@ -78,7 +78,7 @@ def test_a_key_that_nothing_acts_on_is_refused_by_name(tmp_path, text, says):
 
 
 def test_every_key_that_is_accepted_is_read_into_the_configuration():
-    text = inspect.getsource(config)
+    text = inspect.getsource(config) + inspect.getsource(cluster_config)
     unread = [key for table, keys in config.KEYS.items() if table not in {"mute", "maintenance"} for key in keys
               if f'get("{key}"' not in text and f'row["{key}"]' not in text]  # fmt: skip
     assert unread == []

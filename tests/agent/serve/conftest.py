@@ -13,7 +13,7 @@ async def rig(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = Rig(tmp_path)
     yield made
-    await asyncio.to_thread(made.agent.close)
+    await asyncio.to_thread(made.fleet.close)
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ async def test_an_agent_that_only_reads_says_so_to_who_approves(tmp_path, monkey
     assert said.status_code == 409
     assert "only reads" in said.json()["error"]["what"]
     assert rig.cluster.effects == []
-    await asyncio.to_thread(rig.agent.close)
+    await asyncio.to_thread(rig.fleet.close)
 
 
 async def test_the_overview_adds_up(rig, http):

@@ -81,7 +81,7 @@ async def test_a_round_and_what_it_led_to_is_one_trace(tmp_path, monkeypatch, re
         (plan,) = (await http.get("/api/plans")).json()
         await http.post(f"/api/plans/{plan['id']}/approve", json={"by": "ann"}, headers=WRITE)
         assert (await _state_of(http, plan["id"], "verified", rig))["state"] == "verified"
-    await asyncio.to_thread(rig.agent.close)
+    await asyncio.to_thread(rig.fleet.close)
     await asyncio.to_thread(out.close)
     assert receiver.service == "streampilot-agent"
     (act,) = [span for span in receiver.spans if span.name == "act"]
@@ -107,7 +107,7 @@ async def test_the_agents_own_metrics_come_in_again_where_they_went_out(rig, htt
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await until_started(server, serving)
         out = exporting(metrics=f"http://127.0.0.1:{listener.getsockname()[1]}/v1/metrics")
-        out.follow(AgentMetrics(rig.agent).collect, 3600.0)
+        out.follow(AgentMetrics(rig.fleet).collect, 3600.0)
         await asyncio.to_thread(out.close)
         server.should_exit = True
         await serving
@@ -130,7 +130,7 @@ async def test_a_receiver_that_hangs_holds_up_neither_rounds_nor_the_end(tmp_pat
         out.tracer.start_span("flood").end()
     assert len(out._provider._active_span_processor._span_processors[0]._batch_processor._queue) <= 2048
     await rig.rounds(1)
-    await asyncio.to_thread(rig.agent.close)
+    await asyncio.to_thread(rig.fleet.close)
     began = time.monotonic()
     await asyncio.to_thread(out.close)
     assert time.monotonic() - began < 30

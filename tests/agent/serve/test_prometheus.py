@@ -31,7 +31,7 @@ async def http(tmp_path, monkeypatch):
         transport=httpx.ASGITransport(rig.app), base_url="http://127.0.0.1:8099/api/v1"
     ) as client:
         yield client
-    await asyncio.to_thread(rig.agent.close)
+    await asyncio.to_thread(rig.fleet.close)
 
 
 async def data(http, path, method="GET", **parameters):

@@ -97,7 +97,7 @@ async def acted(directory: Path) -> Verdict:
     twice = len(rig.cluster.effects) - len({repr(effect) for effect in rig.cluster.effects})
     late = len(rig.cluster.effects) - effects
     intact = rig.agent.rooms.state.verify_audit() is None
-    rig.agent.close()
+    rig.fleet.close()
     return Verdict(
         name="actions",
         ok=effects > 0 and twice == 0 and late == 0 and intact and state in ENDS,
