@@ -50,16 +50,18 @@ class StreampilotApp(App[int]):
         Binding("a", "decide('approve')", "approve"),
         Binding("r", "decide('rollback')", "roll back"),
         Binding("x", "decide('reject')", "reject"),
+        Binding("c", "next_cluster", "next cluster"),
         Binding("escape", "leave_field", "leave the field", show=False),
         Binding("q", "quit", "quit"),
     ]
 
-    def __init__(self, address: str, token: str = "", *, every_s: float = EVERY_S) -> None:
+    def __init__(self, address: str, token: str = "", cluster: str = "", *, every_s: float = EVERY_S) -> None:
         super().__init__()
-        self.client = Client(address, token)
+        self.client = Client(address, token, cluster)
         self.picture: Picture | None = None
         self._every_s = every_s
         self._leaving = asyncio.Event()
+        self._look_now = asyncio.Event()
         self._drawn = False
         self._states: tuple[tuple[str, str], ...] = ()
 
@@ -86,6 +88,7 @@ class StreampilotApp(App[int]):
 
     async def on_unmount(self) -> None:
         self._leaving.set()
+        self._look_now.set()
         await self.client.close()
 
     # Workers: they post, and touch no widget
@@ -93,13 +96,17 @@ class StreampilotApp(App[int]):
     async def _watch(self) -> None:
         while not self._leaving.is_set():
             try:
-                self.post_message(Seen(await self.client.picture()))
+                shown = self.client.cluster
+                seen = await self.client.picture()
+                if shown in ("", self.client.cluster):  # not one that was left meanwhile
+                    self.post_message(Seen(seen))
             except (Unreachable, Declined) as problem:
                 self.post_message(Lost(str(problem)))
             try:
-                await asyncio.wait_for(self._leaving.wait(), self._every_s)
+                await asyncio.wait_for(self._look_now.wait(), self._every_s)
             except TimeoutError:
                 continue
+            self._look_now.clear()
 
     async def _ask(self, question: str) -> None:
         try:
@@ -145,7 +152,8 @@ class StreampilotApp(App[int]):
         main.query_one(Findings).show(message.picture)
         main.query_one(Plans).show(message.picture)
         # Only on a change: the footer is made anew each time, and is empty for a moment.
-        states = tuple((plan.id, plan.state) for plan in message.picture.plans)
+        several = ("clusters", str(len(message.picture.status["clusters"])))
+        states = (several, *((plan.id, plan.state) for plan in message.picture.plans))
         if states != self._states:
             self._states = states
             self.refresh_bindings()
@@ -174,8 +182,17 @@ class StreampilotApp(App[int]):
     def action_leave_field(self) -> None:
         self.set_focus(None)
 
+    def action_next_cluster(self) -> None:
+        names = self.picture.status["clusters"] if self.picture else []
+        if len(names) > 1:
+            at = names.index(self.client.cluster) if self.client.cluster in names else -1
+            self.client.cluster = str(names[(at + 1) % len(names)])
+            self._look_now.set()
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing on this screen are not offered."""
+        if action == "next_cluster":
+            return self.picture is not None and len(self.picture.status["clusters"]) > 1
         if not self._drawn or action not in {"decide", "propose"}:
             return True
         tab = self.query_one("#tabs", TabbedContent).active
@@ -214,11 +231,12 @@ class StreampilotApp(App[int]):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`streampilot tui [--agent URL] [--token-file FILE]`."""
+    """`streampilot tui [--agent URL] [--cluster NAME]`."""
     parser = argparse.ArgumentParser(prog="streampilot tui", description="The screen on a running agent.")
     parser.add_argument("--agent", default=os.environ.get("STREAMPILOT_AGENT", DEFAULT_AGENT), help="its address")
+    parser.add_argument("--cluster", default="", help="the cluster to begin with, where the agent watches several")
     options = parser.parse_args(sys.argv[1:] if argv is None else argv)
     if not sys.stdout.isatty():
         sys.stderr.write("streampilot: the TUI needs a terminal; use streampilot findings, plan and ask instead\n")
         return 2
-    return StreampilotApp(options.agent, os.environ.get("STREAMPILOT_TOKEN", "")).run() or 0
+    return StreampilotApp(options.agent, os.environ.get("STREAMPILOT_TOKEN", ""), options.cluster).run() or 0

@@ -37,22 +37,27 @@ class Picture:
 class Client:
     """One agent."""
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str, cluster: str = "") -> None:
         self.address = address.rstrip("/")
+        self.cluster = cluster
+        """The one that is shown; empty while the agent watches one, or has not said which there are."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.AsyncClient(base_url=self.address, headers=headers, timeout=TIMEOUT_S)
 
     async def picture(self) -> Picture:
         """Everything, once."""
-        status = await self._call("GET", "/api/status")
-        overview = await self._call("GET", "/api/overview")
+        status = await self._get("/api/status")
+        if not self.cluster and len(status["clusters"]) > 1:
+            self.cluster = str(status["clusters"][0])
+            status = await self._get("/api/status")
+        overview = await self._get("/api/overview")
         try:
             return Picture(
                 status=status,
                 overview=overview,
-                risks=tuple(from_json(Risk, item) for item in await self._call("GET", "/api/findings")),
-                silences=tuple(from_json(Silence, item) for item in await self._call("GET", "/api/silences")),
-                plans=tuple(from_json(Plan, item) for item in await self._call("GET", "/api/plans")),
+                risks=tuple(from_json(Risk, item) for item in await self._get("/api/findings")),
+                silences=tuple(from_json(Silence, item) for item in await self._get("/api/silences")),
+                plans=tuple(from_json(Plan, item) for item in await self._get("/api/plans")),
             )
         except ValueError as error:
             raise Unreachable(f"{self.address} speaks another version: {error}") from error
@@ -68,17 +73,27 @@ class Client:
 
     async def ask(self, question: str) -> dict[str, Any]:
         """An answer with its citations."""
-        found: dict[str, Any] = await self._call("POST", "/api/ask", {"question": question}, ANSWER_TIMEOUT_S)
+        asked = {"question": question, **({"cluster": self.cluster} if self.cluster else {})}
+        found: dict[str, Any] = await self._call("POST", "/api/ask", asked, ANSWER_TIMEOUT_S)
         return found
 
     async def close(self) -> None:
         await self._http.aclose()
 
+    async def _get(self, path: str) -> Any:
+        """Of the cluster that is shown."""
+        return await self._call("GET", path, query={"cluster": self.cluster} if self.cluster else None)
+
     async def _call(
-        self, method: str, path: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        timeout_s: float = TIMEOUT_S,
+        query: dict[str, str] | None = None,
     ) -> Any:
         try:
-            answer = await self._http.request(method, path, json=body, timeout=timeout_s)
+            answer = await self._http.request(method, path, json=body, params=query, timeout=timeout_s)
             data = answer.json()
         except httpx.TimeoutException:
             raise Unreachable(f"{self.address} did not answer within {timeout_s:.0f} s") from None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote, TokenFile
+from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Named, Remote, TokenFile
 from agent.cli.show import put, put_json
 
 
@@ -23,6 +23,7 @@ def _announce(
     detail: Annotated[str, typer.Argument(help="What it is, in a few words.")] = "",
     resource: Annotated[str, typer.Option(help="broker/1, topic/T, ... (default: the whole cluster).")] = "",
     lasts: Annotated[str, typer.Option("--for", help="How long it lasts, as in 30m or 2h.")] = "",
+    cluster: Named = "",
     agent: AgentUrl = DEFAULT_AGENT,
     token_file: TokenFile = "",
     as_json: AsJson = False,
@@ -37,6 +38,7 @@ def _announce(
         "resource": resource,
         "owner": getpass.getuser(),
         "until": until and until.isoformat(),
+        **({"cluster": cluster} if cluster else {}),
     }
     told = Remote(agent, token_file, writes=True).post("/api/events", body)
     if as_json:

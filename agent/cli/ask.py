@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.complaint import FINDINGS
-from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote, TokenFile
+from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Named, Remote, TokenFile
 from agent.cli.show import put, put_json
 
 audit = typer.Typer(help="The record of every action.", no_args_is_help=True, rich_markup_mode=None)
@@ -22,11 +22,13 @@ def register(app: typer.Typer) -> None:
 
 def _ask(
     question: Annotated[list[str], typer.Argument(help="For example: why is checkout lagging?")],
+    cluster: Named = "",
     agent: AgentUrl = DEFAULT_AGENT,
     token_file: TokenFile = "",
     as_json: AsJson = False,
 ) -> int:
-    answer = Remote(agent, token_file).post("/api/ask", {"question": " ".join(question)}, timeout_s=120.0)
+    asked = {"question": " ".join(question), **({"cluster": cluster} if cluster else {})}
+    answer = Remote(agent, token_file).post("/api/ask", asked, timeout_s=120.0)
     if as_json:
         put_json(answer)
         return 0

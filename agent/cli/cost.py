@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli.complaint import Complaint
-from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote
+from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Named, Remote
 from agent.cli.show import money, put, put_json, seconds, table
 
 BAR = 24
@@ -33,11 +33,13 @@ def _cost(
         list[str], typer.Option(help="traffic=3x, flush=250ms, spot or kafka:rf=3; repeatable, in order.")
     ] = [],  # noqa: B006
     bill: Annotated[bool, typer.Option("--bill", help="The bill too, and the meter against it.")] = False,
+    cluster: Named = "",
     agent: AgentUrl = DEFAULT_AGENT,
     as_json: AsJson = False,
 ) -> int:
     asked = {"by": by, "what_if": what_if or None, "since_s": _seconds(since) if since else None}
     asked["bill"] = "true" if bill else None
+    asked["cluster"] = cluster or None
     found: dict[str, Any] = Remote(agent).get("/api/cost", **asked)
     if as_json:
         put_json(found)

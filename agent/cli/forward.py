@@ -38,12 +38,13 @@ def _demo(context: typer.Context) -> int:
 def _tui(
     agent: Annotated[str, typer.Option(envvar="STREAMPILOT_AGENT", help="The agent's address.")] = "",
     token_file: Annotated[str, typer.Option(help="The token that approvals need (default: DIR/token).")] = "",
+    cluster: Annotated[str, typer.Option(help="The cluster to begin with, where the agent watches several.")] = "",
 ) -> int:
     from agent.cli.remote import DEFAULT_AGENT, token_if_any
 
     address = agent or DEFAULT_AGENT
     token = token_if_any(address, token_file)
-    return open_app("tui", ["--agent", address], {"STREAMPILOT_TOKEN": token} if token else {})
+    return open_app("tui", ["--agent", address, "--cluster", cluster], {"STREAMPILOT_TOKEN": token} if token else {})
 
 
 def open_app(name: str, arguments: list[str], environment: dict[str, str] | None = None) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli.complaint import FINDINGS
-from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote
+from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Named, Remote
 from agent.cli.show import money, put, put_json, table
 
 ROUNDS = 20
@@ -55,10 +55,11 @@ def _inspect(
 
 def _findings(
     every: Annotated[bool, typer.Option("--all", help="Resolved, muted and folded ones too.")] = False,
+    cluster: Named = "",
     agent: AgentUrl = DEFAULT_AGENT,
     as_json: AsJson = False,
 ) -> int:
-    found = Remote(agent).get("/api/findings", all=1 if every else None)
+    found = Remote(agent).get("/api/findings", all=1 if every else None, cluster=cluster or None)
     if as_json:
         put_json(found)
     elif found:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli.complaint import COULD_NOT, FINDINGS, Complaint
-from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Remote, TokenFile
+from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Named, Remote, TokenFile
 from agent.cli.show import put, put_json
 
 SETTLED = frozenset({"verified", "failed", "rolled_back", "expired", "rejected"})
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def _plan(
     plan: Annotated[str, typer.Argument(help="A plan or a finding; without one, every open finding is planned.")] = "",
+    cluster: Named = "",
     agent: AgentUrl = DEFAULT_AGENT,
     token_file: TokenFile = "",
     as_json: AsJson = False,
@@ -38,7 +39,8 @@ def _plan(
         found = remote.get(f"/api/plans/{plan}")
         put_json(found) if as_json else put(_diff(found))
         return 0
-    answer = Remote(agent, token_file, writes=True).post("/api/plans", {"risk": plan} if plan else {}, timeout_s=120.0)
+    asked = {name: value for name, value in (("risk", plan), ("cluster", cluster)) if value}
+    answer = Remote(agent, token_file, writes=True).post("/api/plans", asked, timeout_s=120.0)
     if as_json:
         put_json(answer)
         return 0

@@ -16,6 +16,7 @@ TOKEN_PREFIX = "spt_"
 TIMEOUT_S = 30.0
 
 AgentUrl = Annotated[str, typer.Option("--agent", envvar="STREAMPILOT_AGENT", help="The agent's address.")]
+Named = Annotated[str, typer.Option("--cluster", help="One cluster by name, where the agent watches several.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 TokenFile = Annotated[str, typer.Option("--token-file", envvar="STREAMPILOT_TOKEN_FILE", help="File with the token.")]
 

@@ -18,6 +18,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, get_current
 
 from agent.act.errors import ActError
 from agent.act.guard import stopped
+from agent.collect.errors import CollectError
 from agent.loop.events import Herald
 from agent.loop.glance import WINDOW_S, Glance
 from agent.loop.patience import SentHome
@@ -32,6 +33,8 @@ log = logging.getLogger("streampilot.agent")
 
 TOKEN_NAME = "token"
 MOST_TRACED = 1_000
+AWAY_S = 1.0
+"""Between two questions to a cluster that plans wait for."""
 GRAVE = frozenset({"P0", "P1"})
 """Levels that, newly open after a plan ran, fail its verification."""
 
@@ -54,14 +57,33 @@ class Actions:
     def resume(self) -> None:
         """Takes up what a restart interrupted: each step is found done or not by reading the cluster.
 
-        A plan that was approved and not begun is begun: what must hold before it starts is looked at again.
+        A plan that was approved and not begun is begun: what must hold before it starts is looked at again. A cluster
+        that is away is waited for: nothing can be found out about a step before it is back.
         """
-        self._worker.submit(self._guarded, "resume", self._rooms.executor.resume)
+        self._worker.submit(self._guarded, "resume", self._resumed)
         for plan in reversed(self.plans()):
             if plan.state in {"executing", "verifying"}:
                 self._worker.submit(self._guarded, plan.id, self._verifying(plan.id))
             elif plan.state == "approved":
                 self._worker.submit(self._guarded, plan.id, self._executing(plan.id))
+
+    def _resumed(self) -> list[Plan]:
+        if any(plan.state in {"executing", "verifying", "approved", "failed"} for plan in self.plans()):
+            self._await_cluster()
+        return self._rooms.executor.resume()
+
+    def _await_cluster(self) -> None:
+        """Until the cluster answers, or the process ends."""
+        said = False
+        while True:
+            try:
+                self._rooms.admin.topology()
+                return
+            except CollectError as error:
+                if not said:
+                    log.warning("%s: plans wait until it answers: %s", self._rooms.cluster, error)
+                said = True
+            self._rooms.patience.sleep(AWAY_S)
 
     def close(self) -> None:
         """Ends waiting at once; a step under way is found done or not at the next start."""

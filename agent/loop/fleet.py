@@ -199,10 +199,6 @@ def make_fleet(config: AgentConfig, clock: Clock, tracer: Tracer | None = None) 
     """Everything opened; Refused says what would not. An only cluster must answer; of several each may come later."""
     catalogue = pages_of(config)
     several = len(config.clusters) > 1
-    if several:
-        raise Refused(
-            f"{len(config.clusters)} clusters are configured", "start one agent for each, each with its --dir"
-        )
     ways = [way_to(watched, clock, reach=not several) for watched in config.clusters]
     house = open_house(config, clock, catalogue, tracer)
     own = wards([way.cluster for way in ways])

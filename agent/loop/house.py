@@ -102,6 +102,7 @@ def _samples(config: AgentConfig, clock: Clock) -> SampleStore:
     return SampleStore(
         config.dir,
         clock=clock,
+        clusters=len(config.clusters) or 1,
         memory_limit=f"{config.memory_limit_bytes}B",
         keep=Keep(
             hours=max(1, math.ceil(config.retention_raw_s / 3600)),

@@ -7,6 +7,7 @@ order, never again to another series, and written before or with the first sampl
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from datetime import datetime
 
 import duckdb
@@ -35,11 +36,16 @@ class Identities:
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
+        self._of: Counter[str] = Counter()
         self._pending: list[tuple[int, str, str, str, Labels]] = []
         self._next = 0
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+    def of(self, cluster: str) -> int:
+        """How many series a cluster has."""
+        return self._of[cluster]
 
     @property
     def pending(self) -> int:
@@ -53,6 +59,7 @@ class Identities:
         """A number for a series that has none."""
         number = self._numbers[digest(cluster, target, name, labels)] = self._next
         self._next += 1
+        self._of[cluster] += 1
         self._pending.append((number, cluster, target, name, labels))
         return number
 
@@ -63,6 +70,7 @@ class Identities:
         while rows := cursor.fetchmany(10_000):
             self._numbers.update((key, id) for id, key in rows)
         self._next = max(self._numbers.values(), default=-1) + 1
+        self._of = Counter(dict(connection.execute("SELECT cluster, count(*) FROM series GROUP BY 1").fetchall()))
         pending, self._pending = self._pending, []
         for _, cluster, target, name, labels in pending:
             if self.find(cluster, target, name, labels) is None:

@@ -59,8 +59,12 @@ class SampleStore:
         keep: Keep | None = None,
         threads: int = 2,
         bucket: Bucket | None = None,
+        clusters: int = 1,
     ) -> None:
-        """`bucket`: where closed hours go; the directory then holds what was used lately."""
+        """`bucket`: where closed hours go; the directory then holds what was used lately.
+
+        `clusters` share the room for series: one that makes up millions leaves the others theirs.
+        """
         self.path = directory / "samples.duckdb"
         self.stored = 0
         """Samples committed since the start."""
@@ -72,6 +76,7 @@ class SampleStore:
         """Grows when series numbers given out before are void."""
         self._clock = clock
         self._keep = keep or Keep()
+        self._share = MOST_SERIES // clusters
         self._config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": str(threads),
@@ -100,8 +105,9 @@ class SampleStore:
             known = self._identities.find(cluster, target, name, labels)
             if known is not None:
                 return known
-            if len(self._identities) >= MOST_SERIES:
-                raise StoreError(f"{self.path} holds {MOST_SERIES} series: remove a target or give it an agent")
+            if len(self._identities) >= MOST_SERIES or self._identities.of(cluster) >= self._share:
+                count = self._identities.of(cluster)
+                raise StoreError(f"{self.path} holds {count} series of {cluster}: remove a target or give it an agent")
             if self._identities.pending >= MOST_PENDING:
                 self._write_ahead()
             return self._identities.add(cluster, target, name, labels)

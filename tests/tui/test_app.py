@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 
 from agent.loop.config import load
 from agent.serve.server import bind, make_server, until_started
-from tests.agent.rig import TOKEN, Rig
+from tests.agent.rig import TOKEN, Rig, WatchedCluster
 from tui.app import StreampilotApp
 from tui.client import Client, Unreachable
 from tui.widgets.masthead import Masthead
@@ -155,3 +155,16 @@ async def test_a_server_that_is_no_agent_is_said_in_words():
         with pytest.raises(Unreachable, match="no agent answers"):
             await client.picture()
         await client.close()
+
+
+async def test_one_key_shows_the_next_cluster_where_the_agent_watches_several(tmp_path):
+    several = Rig(tmp_path, clusters=[WatchedCluster("east"), WatchedCluster("west")])
+    await several.rounds(1)
+    async with served(several) as address:
+        app = StreampilotApp(address, every_s=0.1)
+        async with app.run_test(size=SIZE) as pilot:
+            for name in ("east", "west", "east"):
+                await until(pilot, lambda name=name: f" {name} " in app.query_one(Masthead).line().plain)
+                assert app.picture.overview["totals"]["brokers"] == 3
+                await pilot.press("c")
+    await asyncio.to_thread(several.fleet.close)

@@ -253,3 +253,48 @@ def test_a_cap_that_bounds_nothing_is_refused(tmp_path, value):
     read = replace(load("", {}, {"dir": str(tmp_path)}), caps={"max_moves": value})
     with pytest.raises(Refused, match="no whole number from 1 on"):
         act_settings(read)
+
+
+SEVERAL = """
+[[cluster]]
+name = "east"
+bootstrap_servers = "a:9092"
+timezone = "Europe/Berlin"
+[[cluster]]
+name = "west"
+bootstrap_servers = "b:9092"
+"""
+
+
+def test_flags_are_about_the_cluster_that_they_name_else_the_first(tmp_path):
+    path = tmp_path / "several.toml"
+    path.write_text(SEVERAL)
+    for named, expected in (({"cluster": "west"}, ["a:9092", "c:1"]), ({}, ["c:1", "b:9092"])):
+        read = load(str(path), {}, {"bootstrap_servers": "c:1", **named})
+        assert [cluster.bootstrap_servers for cluster in read.clusters] == expected
+        assert [cluster.name for cluster in read.clusters] == ["east", "west"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('name = "west"', "", "has no name"),
+        ('name = "west"', 'name = "east"', "two clusters are named 'east'"),
+        ('name = "west"', 'name = "a/b"', "is no name"),
+    ],
+)
+def test_each_of_several_clusters_has_a_name_of_its_own(tmp_path, old, new, words):
+    path = tmp_path / "several.toml"
+    path.write_text(SEVERAL.replace(old, new))
+    with pytest.raises(Refused, match=words):
+        load(str(path), {}, {})
+
+
+def test_a_time_without_an_offset_is_that_of_the_cluster_that_its_resource_names(tmp_path):
+    path = tmp_path / "several.toml"
+    mute = "[[mute]]\nrule = 'BAL-01'\nuntil = 2027-01-01T12:00:00\n"
+    path.write_text(f"{SEVERAL}{mute}resource = 'east/broker/1'\n")
+    assert load(str(path), {}, {}).mutes[0]["until"].isoformat() == "2027-01-01T12:00:00+01:00"
+    path.write_text(f"{SEVERAL}{mute}")
+    with pytest.raises(Refused, match="Europe/Berlin, UTC"):
+        load(str(path), {}, {})

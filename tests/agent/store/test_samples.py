@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from agent.model.clock import HandClock
+from agent.store import samples
 from agent.store.batch import Batch, texts
 from agent.store.errors import StoreError
 from agent.store.samples import SampleStore
@@ -181,3 +182,17 @@ def test_loses_no_committed_round_and_tears_none_when_it_is_killed(tmp_path: Pat
     assert len(rounds) >= 9
     assert set(rounds.tolist()) == {500}
     store.close()
+
+
+def test_one_cluster_cannot_take_the_room_for_series_that_is_anothers(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "MOST_SERIES", 4)
+    store = SampleStore(tmp_path, clock=HandClock(START), clusters=2)
+    for name in ("a", "b"):
+        store.series_id("greedy", "t", name, ())
+    store.write(Batch(at=START, series=np.array([0, 1], dtype=np.int32), values=np.ones(2), tables={}))
+    store.close()
+    again = SampleStore(tmp_path, clock=HandClock(START), clusters=2)
+    with pytest.raises(StoreError, match="2 series of greedy"):
+        again.series_id("greedy", "t", "c", ())
+    assert [again.series_id("modest", "t", name, ()) for name in ("a", "b")] == [2, 3]
+    again.close()
