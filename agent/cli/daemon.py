@@ -18,7 +18,7 @@ from agent.loop.fleet import Fleet, make_fleet
 from agent.loop.refused import Refused
 from agent.loop.rounds import beat
 from agent.model.clock import Clock, SystemClock
-from agent.serve.access import Door, ensure_token
+from agent.serve.access import PUSH_FILE, Door, ensure_token
 from agent.serve.app import make_app
 from agent.serve.exporting import Exporting, interval_of, receivers
 from agent.serve.metrics import AgentMetrics
@@ -41,12 +41,14 @@ def watch(config: str, flags: dict[str, Any], *, exit_with_parent: bool) -> int:
         listener = bind(settings.host, settings.port)
         with listener:
             token = ensure_token(settings.token_file)
+            push_token = ensure_token(settings.token_file.with_name(PUSH_FILE))
+            door = Door(token=token, push_token=push_token, host=settings.host)
             address = _address(settings, listener)
             exporting = Exporting(receivers(settings.otlp_endpoint, os.environ), clock=clock, instance=address)
             fleet = make_fleet(settings, clock, exporting.tracer)
             exporting.follow(AgentMetrics(fleet).collect, interval_of(os.environ))
             try:
-                return asyncio.run(run(fleet, settings, listener, token, clock, exit_with_parent=exit_with_parent))
+                return asyncio.run(run(fleet, settings, listener, door, clock, exit_with_parent=exit_with_parent))
             finally:
                 exporting.unfollow()
                 fleet.close()
@@ -56,7 +58,7 @@ def watch(config: str, flags: dict[str, Any], *, exit_with_parent: bool) -> int:
 
 
 async def run(
-    fleet: Fleet, settings: AgentConfig, listener: socket.socket, token: str, clock: Clock, *, exit_with_parent: bool
+    fleet: Fleet, settings: AgentConfig, listener: socket.socket, door: Door, clock: Clock, *, exit_with_parent: bool
 ) -> int:
     """Serves and beats until it is told to stop; first of all it takes up the plans that a restart interrupted."""
     stop = asyncio.Event()
@@ -65,7 +67,7 @@ async def run(
         loop.add_signal_handler(number, stop.set)
     if exit_with_parent:
         leave_with_parent(loop, stop.set)
-    server = make_server(make_app(fleet, Door(token=token, host=settings.host)), settings)
+    server = make_server(make_app(fleet, door), settings)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await until_started(server, serving)
     sys.stdout.write(json.dumps({"agent": _address(settings, listener), "pid": os.getpid()}) + "\n")

@@ -3,6 +3,7 @@
 1. A write needs the token, loopback included: any page in a browser on this machine can reach loopback.
 2. Host must be the address served on (a rebound DNS name is not), and Origin, where there is one, must match it.
 3. Away from loopback reads need the token too, and TLS or an explicit `--insecure`.
+4. A second token may only push: what exporters and scripts hold neither approves a plan nor reads anything.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from urllib.parse import urlsplit
 from agent.loop.refused import Refused
 
 TOKEN_PREFIX = "spt_"
+PUSH_FILE = "push-token"
+"""Beside the token's own file."""
 
 
 def ensure_token(path: Path) -> str:
@@ -58,17 +61,24 @@ def is_loopback(host: str) -> bool:
 class Door:
     """Decides about one request."""
 
-    def __init__(self, *, token: str, host: str) -> None:
+    def __init__(self, *, token: str, host: str, push_token: str = "") -> None:
+        """`push_token`: what may push and nothing else; empty: nobody has one."""
         self._token = token
+        self._push_token = push_token
         self._host = host
         self._open_reads = is_loopback(host)
 
-    def check(self, *, write: bool, host: str, origin: str, authorization: str) -> None:
-        """Refused with 401 or 403 and the reason."""
+    def check(self, *, write: bool, host: str, origin: str, authorization: str, push: bool = False) -> None:
+        """Refused with 401 or 403 and the reason; a `push` may come with either token."""
         self._check_host(host)
         if origin and urlsplit(origin).netloc != host:
             raise Refused(f"origin {origin} may not call this agent", "open the agent's own address", number=403)
-        if (write or not self._open_reads) and not self._knows(authorization):
+        if not (write or not self._open_reads) or _is(authorization, self._token):
+            return
+        pushes = bool(self._push_token) and _is(authorization, self._push_token)
+        if pushes and not push:
+            raise Refused("this token may only push", f"use what DIR/token holds, not DIR/{PUSH_FILE}", number=403)
+        if not pushes:
             raise Refused(
                 "this call needs the token", "send Authorization: Bearer with what DIR/token holds", number=401
             )
@@ -78,6 +88,7 @@ class Door:
         if self._open_reads and not is_loopback(name):
             raise Refused(f"host {host!r} is not this agent's address", f"call it as {self._host}", number=403)
 
-    def _knows(self, authorization: str) -> bool:
-        scheme, _, given = authorization.partition(" ")
-        return scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), self._token.encode())
+
+def _is(authorization: str, token: str) -> bool:
+    scheme, _, given = authorization.partition(" ")
+    return scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), token.encode())

@@ -24,6 +24,8 @@ MOST_BODY_BYTES = 64 * 1024
 _UNGUARDED = frozenset({"/healthz", "/readyz"})
 _QUESTIONS = frozenset({"/api/ask", "/api/sql"}) | prometheus.FORMS
 """POSTs that change nothing."""
+_PUSHES = frozenset({otlp.PATH, "/api/events"})
+"""POSTs that the push token may make too."""
 
 
 def make_app(fleet: Fleet, door: Door) -> FastAPI:
@@ -56,6 +58,7 @@ def _guard(app: FastAPI, door: Door) -> None:
                 _check_body(request)
             door.check(
                 write=request.method not in {"GET", "HEAD"} and request.url.path not in _QUESTIONS,
+                push=request.method == "POST" and request.url.path in _PUSHES,
                 host=request.headers.get("host", ""),
                 origin=request.headers.get("origin", ""),
                 authorization=request.headers.get("authorization", ""),

@@ -7,6 +7,7 @@ import time
 
 from agent.cli.daemon import run
 from agent.model.clock import SystemClock
+from agent.serve.access import Door
 from agent.serve.server import bind
 from tests.agent.rig import TOKEN, Rig
 
@@ -25,7 +26,8 @@ async def _run_until(rig, wanted):
     """The daemon itself, on a free port, ended by SIGTERM as an init system does."""
     with bind("127.0.0.1", 0) as listener:
         config = rig.agent.rooms.config
-        running = asyncio.create_task(run(rig.fleet, config, listener, TOKEN, SystemClock(), exit_with_parent=False))
+        door = Door(token=TOKEN, host="127.0.0.1")
+        running = asyncio.create_task(run(rig.fleet, config, listener, door, SystemClock(), exit_with_parent=False))
         try:
             await _until(wanted)
         finally:

@@ -16,6 +16,7 @@ from agent.cli.daemon import run
 from agent.loop.config import load
 from agent.loop.fleet import make_fleet
 from agent.model.clock import SystemClock
+from agent.serve.access import Door
 from agent.serve.server import bind
 
 PATIENCE_S = 90
@@ -69,8 +70,8 @@ async def test_a_cluster_that_is_away_or_silent_delays_no_other_and_is_taken_up_
         tables = [f'[[cluster]]\nname = "{name}"\nbootstrap_servers = "{at}"\n' for name, at in addresses.items()]
         file.write_text("".join([f'[agent]\ndir = "{tmp_path}/agent"\nscrape_interval = "500ms"\n', *tables]))
         config = load(str(file), {}, {})
-        fleet = make_fleet(config, SystemClock())
-        running = asyncio.create_task(run(fleet, config, listener, "spt_t", SystemClock(), exit_with_parent=False))
+        fleet, door = make_fleet(config, SystemClock()), Door(token="spt_t", host="127.0.0.1")
+        running = asyncio.create_task(run(fleet, config, listener, door, SystemClock(), exit_with_parent=False))
         try:
             address = "http://{}:{}".format(*listener.getsockname())
             async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S) as http:

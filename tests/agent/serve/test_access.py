@@ -3,11 +3,13 @@
 import stat
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from agent.loop.config import load
 from agent.loop.refused import Refused
 from agent.serve.access import Door, ensure_token
+from agent.serve.app import make_app
 from agent.serve.server import bind, check_exposure
 
 HOST = "127.0.0.1:8099"
@@ -73,3 +75,34 @@ def test_away_from_loopback_it_wants_tls_or_a_plain_word(tmp_path, monkeypatch):
 def test_a_taken_port_is_named():
     with bind("127.0.0.1", 0) as taken, pytest.raises(Refused, match=str(taken.getsockname()[1])):
         bind("127.0.0.1", taken.getsockname()[1])
+
+
+def test_a_token_that_may_only_push_does_nothing_else():
+    for host in ("127.0.0.1", "0.0.0.0"):
+        door = Door(token="spt_x", push_token="spt_p", host=host)
+        for token in ("spt_x", "spt_p"):
+            _ask(door, write=True, push=True, authorization=f"Bearer {token}")
+        with pytest.raises(Refused, match="may only push") as refused:
+            _ask(door, write=True, authorization="Bearer spt_p")
+        assert refused.value.number == 403
+    with pytest.raises(Refused, match="may only push"):
+        _ask(Door(token="spt_x", push_token="spt_p", host="0.0.0.0"), authorization="Bearer spt_p")
+    with pytest.raises(Refused, match="needs the token"):
+        _ask(Door(token="spt_x", host="127.0.0.1"), write=True, push=True, authorization="Bearer ")
+
+
+async def test_the_push_token_opens_the_pushing_routes_only(rig):
+    app = make_app(rig.fleet, Door(token="spt_x", push_token="spt_p", host="127.0.0.1"))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", headers={"Authorization": "Bearer spt_p"}
+    ) as http:
+        assert (await http.post("/v1/metrics", json={})).status_code == 200
+        said = await http.post("/api/events", json={"kind": "deploy", "owner": "ci", "detail": "checkout 4.2"})
+        assert said.status_code == 201
+        told = (await http.get("/openapi.json")).json()["paths"]
+        posts = [path for path, methods in told.items() if "post" in methods and not path.startswith("/api/v1/")]
+        others = set(posts) - {"/v1/metrics", "/api/events", "/api/ask", "/api/sql"}
+        assert len(others) >= 5
+        for path in others:
+            refused = await http.post(path.replace("{id}", "plan-1"), json={})
+            assert refused.json()["error"]["number"] == 403, path
