@@ -123,7 +123,7 @@ def _value(node: yaml.Node, name: str, kind: str, reader: Reader) -> Any:
 
 
 def _is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in ("", "null", "~")
+    return isinstance(node, yaml.ScalarNode) and not node.style and node.value in ("", "null", "~")
 
 
 def _amount(text: str, kind: str, node: yaml.Node, what: str, reader: Reader) -> Any:

@@ -26,10 +26,10 @@ from agent.serve.access import Door
 from agent.serve.app import make_app
 from agent.store.samples import SampleStore
 from agent.store.state import State
-from rules import catalogue
 from rules.cases import StepSource
 from rules.page import Step
 from tests.agent.act.recording import RecordingCluster
+from tests.rules.pages import built_in
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MIB = float(1 << 20)
@@ -128,7 +128,7 @@ class Rig:
         if toml:
             (directory / "rig.toml").write_text(toml)
         config = load(str(directory / "rig.toml") if toml else "", {}, flags)
-        pages = catalogue.load()
+        pages = built_in()
         config.dir.mkdir(parents=True, exist_ok=True)
         house = House(
             config=config,

@@ -1,4 +1,8 @@
-"""A small rule page that tests bend one line at a time."""
+"""A small rule page that tests bend one line at a time, and the built-in ones, which nobody bends."""
+
+from functools import cache
+
+from rules import catalogue
 
 PAGE = """---
 id: TST-01
@@ -70,3 +74,9 @@ def with_query(sql: str) -> str:
     """The page with another query."""
     head, rest = PAGE.split("```sql\n", 1)
     return f"{head}```sql\n{sql}\n```{rest.split('```', 1)[1]}"
+
+
+@cache
+def built_in() -> catalogue.Catalogue:
+    """Read once for all tests."""
+    return catalogue.load()

@@ -6,8 +6,9 @@ from agent.diagnose.diagnosis import Diagnosis
 from agent.model.clock import HandClock
 from agent.model.ward import Ward
 from agent.store.state import State
-from rules import catalogue, views
+from rules import views
 from rules.engine import NoData
+from tests.rules.pages import built_in
 
 WARD = Ward(cluster="demo")
 
@@ -31,7 +32,7 @@ class Cluster:
     def restart(self):
         """A new agent on the same directory."""
         state = State(self.path / "state.sqlite")
-        pages = self.pages or catalogue.load()
+        pages = self.pages or built_in()
         self.diagnosis = Diagnosis(pages, self, state, self.clock, self.scale, self.overrides, ward=WARD, **self.told)
 
     def fill(self, connection, view, at, window_s):
