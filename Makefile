@@ -29,7 +29,7 @@ demo-seeds: $(STAMP) ## the demo over 20 seeds: findings must equal the plants, 
 	@$(BIN)/python -m tests.demo_seeds
 
 test: $(STAMP) ## all tests, with reduced forms of the heavy suites
-	@$(BIN)/python -m pytest -n 3 --dist worksteal
+	@$(BIN)/python -m pytest -n 4 --dist worksteal
 
 check: $(STAMP) ## lint, types, import floors, docs in step, duplicate ids
 	@$(BIN)/ruff check .
