@@ -13,7 +13,6 @@ member one step nearer, and answers with its epoch and, where it changed, its sh
 from __future__ import annotations
 
 from collections import Counter
-from uuid import UUID
 
 from broker.errors import (
     FencedInstanceId,
@@ -34,21 +33,21 @@ from broker.groups.consumer_shapes import (
 )
 from broker.groups.patterns import matching
 from broker.groups.settings import GroupSettings
-from broker.groups.shapes import Effects, GroupView
+from broker.groups.shapes import GroupView, Shapes
+from broker.groups.unsaved import Unsaved
 from broker.metadata.image import Image
 
 _SMALL = 100
 _PAUSE_S_PER_MEMBER = 0.000_1
 """After an assignment of more than a small group's; it takes about a twentieth of that."""
 _LEAST_BEAT_S = 0.1
-Shapes = dict[str, tuple[UUID, int]]
-"""Topic to its id and its number of partitions."""
 
 
-class ConsumerGroup:
+class ConsumerGroup(Unsaved):
     """Members, target and epochs."""
 
     def __init__(self, group_id: str) -> None:
+        super().__init__()
         self.group_id = group_id
         self.epoch = 0
         self.target_epoch = 0
@@ -60,10 +59,6 @@ class ConsumerGroup:
         self.holders: dict[Place, str] = {}
         self.pending: tuple[()] = ()
         """No ids are given out that could lapse: clients make their own."""
-        self._store = False
-        self._touched: set[str] = set()
-        """Members that changed, came or went since they were stored last."""
-        self._is_stored_whole = False
         self._looked: int | None = None
         """The version of the metadata that `shapes` is of; None when subscriptions changed since."""
         self._assign_after = float("-inf")
@@ -71,27 +66,6 @@ class ConsumerGroup:
         """No member's time is up before this; it may be earlier than the first one's."""
 
     # -- what is asked of every kind of group ------------------------------------------------------------------------
-
-    def take(self) -> Effects:
-        """Whether it must be stored before anything is answered. Nobody is ever parked."""
-        effects = Effects(answers=(), store=self._store)
-        self._store = False
-        return effects
-
-    @property
-    def has_effects(self) -> bool:
-        return self._store
-
-    def must_store(self) -> None:
-        """The next answers rely on what has just changed."""
-        self._store = True
-
-    def unsaved(self) -> tuple[bool, set[str]]:
-        """What has to be stored now: all members or not, and which."""
-        is_whole = not self._is_stored_whole
-        touched = set(self.members) if is_whole else self._touched
-        self._touched, self._is_stored_whole = set(), True
-        return is_whole, touched
 
     @property
     def state(self) -> ConsumerGroupState:

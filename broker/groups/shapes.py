@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from broker.errors import KafkaError
+
+Shapes = dict[str, tuple[UUID, int]]
+"""Topic to its id and its number of partitions."""
 
 
 @dataclass(frozen=True, kw_only=True)

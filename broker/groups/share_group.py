@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID
 
 from broker.errors import FencedMemberEpoch, GroupMaxSizeReached, UnknownMemberId
 from broker.groups.assignors import Place, Places
 from broker.groups.consumer_member import LEFT, NOTHING
-from broker.groups.shapes import Effects, GroupView
+from broker.groups.shapes import GroupView, Shapes
 from broker.groups.share_settings import ShareSettings
 from broker.groups.share_shapes import (
     ShareBeat,
@@ -26,11 +25,10 @@ from broker.groups.share_shapes import (
     ShareGroupView,
     ShareMemberView,
 )
+from broker.groups.unsaved import Unsaved
 from broker.metadata.image import Image
 
 ASSIGNOR = "simple"
-Shapes = dict[str, tuple[UUID, int]]
-"""Topic to its id and its number of partitions."""
 
 
 @dataclass(kw_only=True)
@@ -56,10 +54,11 @@ class ShareMember:
         return (self.client_id, self.client_host, self.rack, self.names, self.epoch, self.assigned)
 
 
-class ShareGroup:
+class ShareGroup(Unsaved):
     """Members, epoch and who reads what."""
 
     def __init__(self, group_id: str) -> None:
+        super().__init__()
         self.group_id = group_id
         self.epoch = 0
         self.members: dict[str, ShareMember] = {}
@@ -68,36 +67,12 @@ class ShareGroup:
         self.pending: tuple[()] = ()
         self._target: Mapping[str, Places] | None = None
         """Of the epoch; None: to be made."""
-        self._store = False
-        self._touched: set[str] = set()
-        self._is_stored_whole = False
         self._looked: int | None = None
         """The version of the metadata that `shapes` is of."""
         self._changed = False
         """Whether members came, or read others, since the epoch was made."""
 
     # -- what is asked of every kind of group ------------------------------------------------------------------------
-
-    def take(self) -> Effects:
-        """Whether it must be stored before anything is answered. Nobody is ever parked."""
-        effects = Effects(answers=(), store=self._store)
-        self._store = False
-        return effects
-
-    @property
-    def has_effects(self) -> bool:
-        return self._store
-
-    def must_store(self) -> None:
-        """The next answers rely on what has just changed."""
-        self._store = True
-
-    def unsaved(self) -> tuple[bool, set[str]]:
-        """What has to be stored now: all members or not, and which."""
-        is_whole = not self._is_stored_whole
-        touched = set(self.members) if is_whole else self._touched
-        self._touched, self._is_stored_whole = set(), True
-        return is_whole, touched
 
     def restored(self) -> None:
         """Goes on from the members as they were stored."""
