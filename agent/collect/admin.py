@@ -40,6 +40,9 @@ from agent.model.clock import Clock, SystemClock
 # kafka-python has no annotations.
 TopicResource: Any = ConfigResource
 ConfigsRequest: Any = DescribeConfigsRequest
+EMPTY = "Empty"
+"""A group's state: it has committed offsets, and no members."""
+SHARE = "share"
 error_for_code: Any = kafka_errors.for_code
 
 EARLIEST, LATEST = -2, -1
@@ -123,7 +126,8 @@ class ClusterAdmin:
         for node, answer in zip(nodes, self.link.send_all([(n, _list_groups()) for n in nodes]), strict=True):
             if self._usable("groups", answer):
                 listed[node] = {group.group_id: group for group in answer.groups}
-        asked = [(node, DescribeGroupsRequest(groups=sorted(ids))) for node, ids in listed.items() if ids]
+        classic = {node: sorted(id for id, entry in ids.items() if _is_classic(entry)) for node, ids in listed.items()}
+        asked = [(node, DescribeGroupsRequest(groups=ids)) for node, ids in classic.items() if ids]
         described: dict[str, Any] = {}
         for _, answer in zip(asked, self.link.send_all(asked), strict=True):
             if not isinstance(answer, CollectError):
@@ -135,8 +139,8 @@ class ClusterAdmin:
         }
 
     def committed(self, groups: Iterable[Group]) -> dict[str, dict[PartitionId, int]]:
-        """Committed offsets by group, asked from each group's coordinator."""
-        known = list(groups)
+        """Committed offsets by group, asked from each group's coordinator; share groups commit none."""
+        known = [group for group in groups if group.protocol != SHARE]
         asked = [(group.coordinator, _offset_fetch(group.id)) for group in known]
         offsets: dict[str, dict[PartitionId, int]] = {}
         for group, answer in zip(known, self.link.send_all(asked), strict=True):
@@ -287,11 +291,21 @@ def _config(entry: Any) -> ConfigEntry:
     )
 
 
+def _is_classic(listed: Any) -> bool:
+    """DescribeGroups calls a group of a newer kind (KIP-848, KIP-932) Dead, without members, whoever reads in it."""
+    return _kind(listed) in ("", "classic")
+
+
+def _kind(listed: Any) -> str:
+    """Kafka itself says Consumer, others consumer."""
+    return str(getattr(listed, "group_type", "") or "").lower()
+
+
 def _group(id: str, coordinator: int, listed: Any, described: Any) -> Group:
     state = getattr(listed, "group_state", "") or ""
     if described is None:
-        kind = getattr(listed, "group_type", "") or ""
-        return Group(id=id, state=state, protocol=kind, coordinator=coordinator, members=None)
+        nobody = () if state == EMPTY and not _is_classic(listed) else None
+        return Group(id=id, state=state, protocol=_kind(listed), coordinator=coordinator, members=nobody)
     members = tuple(
         Member(
             id=member.member_id,

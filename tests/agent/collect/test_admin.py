@@ -6,11 +6,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from confluent_kafka import Consumer
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition, TopicPartitionReplica
 
 from agent.collect import snapshot
@@ -73,6 +74,24 @@ def test_sees_brokers_topics_configs_groups_and_offsets(bootstrap: str, admin: C
     assert "streampilot_broker_info" in httpx.get(target.url, timeout=30).text
     assert looked.notes == {}
     assert admin.calls["ListOffsets"] == 3
+
+
+def test_a_group_of_the_new_protocol_is_no_dead_one(bootstrap: str, admin: ClusterAdmin) -> None:
+    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": "new", "group.protocol": "consumer"})
+    reader.subscribe(["orders"])
+    _until(lambda: reader.poll(0.1) is not None or bool(reader.assignment()))
+    seen = admin.groups([0])["new"]
+    assert (seen.state, seen.protocol, seen.members) == ("Stable", "consumer", None)
+    reader.close()
+    _until(lambda: admin.groups([0])["new"].state == "Empty")
+    assert admin.groups([0])["new"].members == ()
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not come to that within 30 s"
+        time.sleep(0.05)
 
 
 def test_alters_a_topic_and_takes_it_back(admin: ClusterAdmin) -> None:
