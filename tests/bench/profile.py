@@ -55,6 +55,8 @@ def read(lines: Iterable[str]) -> Profile:
     whole: Counter[str] = Counter()
     for line in lines:
         stack, _, times = line.rpartition(" ")
+        if not stack:
+            continue  # a stack that changed while it was read
         frames = stack.split(";")
         own[frames[-1]] += int(times)
         for frame in set(frames):

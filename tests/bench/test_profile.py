@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.bench.profile import read, table
 from tests.bench.raw import Load
 
-STACKS = ("run;begin;check_crc 3", "run;begin 1", "run;send;send 4", "write_durably 2")
+STACKS = ("run;begin;check_crc 3", "run;begin 1", "run;send;send 4", "write_durably 2", " 1")
 
 
 def test_a_function_owns_the_samples_in_which_it_is_innermost() -> None:
