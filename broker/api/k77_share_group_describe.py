@@ -8,11 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from broker.api.context import Context
-from broker.api.k69_consumer_group_describe import assignment
+from broker.api.describing import assignment, described, failed
 from broker.api.registry import register
-from broker.api.rights import NOT_ASKED, rights
-from broker.errors import KafkaError
-from broker.groups.share_shapes import ShareGroupView, ShareMemberView
+from broker.groups.share_shapes import ShareMemberView
 from broker.metadata.image import Image
 from broker.security.access import Need, Operation, ResourceType
 from broker.wire.encoder import Fields
@@ -22,32 +20,13 @@ from broker.wire.encoder import Fields
     key=77,
     name="ShareGroupDescribe",
     versions=(1, 1),
-    failed=lambda request, version, code: {
-        "groups": [{"group_id": name, "error_code": code} for name in request.group_ids]
-    },
+    failed=failed,
     needs=(Need(operation=Operation.DESCRIBE, resource=ResourceType.GROUP),),
 )
 async def share_group_describe(context: Context, request: Any, version: int) -> Fields:
     """Each group by itself."""
-    return {"groups": [await _group(context, name, request) for name in request.group_ids]}
-
-
-async def _group(context: Context, group_id: str, request: Any) -> Fields:
-    try:
-        context.access.check(Operation.DESCRIBE, ResourceType.GROUP, group_id)
-        view: ShareGroupView = await context.groups.shares.describe(group_id)
-    except KafkaError as error:
-        return {"group_id": group_id, "error_code": error.code, "error_message": error.message}
-    allowed = rights(context.access, ResourceType.GROUP, group_id)
-    return {
-        "group_id": group_id,
-        "group_state": view.state.value,
-        "group_epoch": view.epoch,
-        "assignment_epoch": view.epoch,
-        "assignor_name": view.assignor,
-        "members": [_member(context.metadata.image, member) for member in view.members],
-        "authorized_operations": allowed if request.include_authorized_operations else NOT_ASKED,
-    }
+    describe = context.groups.shares.describe
+    return {"groups": [await described(context, name, request, describe, _member) for name in request.group_ids]}
 
 
 def _member(image: Image, member: ShareMemberView) -> Fields:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker.errors import GroupIdNotFound, InconsistentGroupProtocol, UnknownMemberId, UnsupportedAssignor
+from broker.errors import GroupIdNotFound, UnknownMemberId, UnsupportedAssignor
 from broker.groups.assignors import ASSIGNORS
 from broker.groups.consumer_group import ConsumerGroup
 from broker.groups.consumer_shapes import BeatAnswer, ConsumerGroupView, Heartbeat
@@ -24,7 +24,7 @@ class ConsumerGroups:
             raise UnsupportedAssignor(f"assignor {beat.assignor[:64]}: there are {', '.join(ASSIGNORS)}")
         if beat.regex:
             compiled(beat.regex)
-        shard, entry = await self._entry(beat)
+        shard, entry = await self._shards.entry_of(beat.group_id, beat.member_id, beat.epoch, ConsumerGroup)
 
         def act(group: ConsumerGroup, now: float) -> BeatAnswer:
             return group.heartbeat(beat, self._metadata.image, now, self._shards.limits(beat.group_id))
@@ -52,17 +52,3 @@ class ConsumerGroups:
         if entry is None or not isinstance(entry.group, ConsumerGroup):
             raise UnknownMemberId(f"{member_id} is not in group {group_id}")
         entry.group.check_commit(member_id, None, epoch)
-
-    async def _entry(self, beat: Heartbeat) -> tuple[Shard, Entry]:
-        """The group; a new one, or an empty classic one made over, for a member that joins."""
-        if beat.epoch != 0:
-            shard, entry = await self._shards.entry(beat.group_id)
-            if entry is None or not isinstance(entry.group, ConsumerGroup):
-                raise UnknownMemberId(f"{beat.member_id} is not in group {beat.group_id}: join it again")
-            return shard, entry
-        shard, entry = await self._shards.entry_or_new(beat.group_id)
-        try:
-            await self._shards.convert(shard, entry, ConsumerGroup)
-        except InconsistentGroupProtocol as error:
-            raise GroupIdNotFound(error.message) from error
-        return shard, entry

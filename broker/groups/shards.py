@@ -18,11 +18,13 @@ from broker.clock import Clock
 from broker.errors import (
     CoordinatorLoadInProgress,
     CoordinatorNotAvailable,
+    GroupIdNotFound,
     InconsistentGroupProtocol,
     InvalidGroupId,
     KafkaError,
     NotCoordinator,
     TopicAlreadyExists,
+    UnknownMemberId,
 )
 from broker.groups import kinds
 from broker.groups.consumer_group import ConsumerGroup
@@ -117,6 +119,24 @@ class Shards:
         if entry is None:
             entry = Entry(group=Group(group_id, initial_delay_s=self._settings.initial_delay_s), stored=False)
             shard.groups[group_id] = entry
+        return shard, entry
+
+    async def entry_of(
+        self, group_id: str, member_id: str, epoch: int, kind: type[ConsumerGroup] | type[ShareGroup]
+    ) -> tuple[Shard, Entry]:
+        """The group that a member's heartbeat is for; a new one, or an empty one made over, for a member that joins.
+        UnknownMemberId, and GroupIdNotFound where the name is another kind's.
+        """
+        if epoch != 0:
+            shard, found = await self.entry(group_id)
+            if found is None or not isinstance(found.group, kind):
+                raise UnknownMemberId(f"{member_id} is not in group {group_id}: join it again")
+            return shard, found
+        shard, entry = await self.entry_or_new(group_id)
+        try:
+            await self.convert(shard, entry, kind)
+        except InconsistentGroupProtocol as error:
+            raise GroupIdNotFound(error.message) from error
         return shard, entry
 
     async def mine(self) -> list[Shard]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from broker.clock import Clock
-from broker.errors import GroupIdNotFound, InconsistentGroupProtocol, NonEmptyGroup, UnknownMemberId
+from broker.errors import GroupIdNotFound, NonEmptyGroup
 from broker.groups.shard import Entry, Shard
 from broker.groups.shards import Shards
 from broker.groups.share_group import ShareGroup
@@ -25,7 +25,7 @@ class ShareGroups:
 
     async def heartbeat(self, beat: ShareBeat) -> ShareBeatAnswer:
         """Whatever the beat changed is stored before its answer is given."""
-        shard, entry = await self._entry(beat)
+        shard, entry = await self._shards.entry_of(beat.group_id, beat.member_id, beat.epoch, ShareGroup)
 
         def act(group: ShareGroup, now: float) -> ShareBeatAnswer:
             return group.heartbeat(beat, self._metadata.image, now, self._shards.limits(beat.group_id).share)
@@ -79,17 +79,3 @@ class ShareGroups:
             raise GroupIdNotFound(f"group {entry.group.group_id} was deleted just now")
         if entry.group.members:
             raise NonEmptyGroup(f"group {entry.group.group_id} has members: stop them first")
-
-    async def _entry(self, beat: ShareBeat) -> tuple[Shard, Entry]:
-        """The group; a new one for a member that joins."""
-        if beat.epoch != 0:
-            shard, entry = await self._shards.entry(beat.group_id)
-            if entry is None or not isinstance(entry.group, ShareGroup):
-                raise UnknownMemberId(f"{beat.member_id} is not in group {beat.group_id}: join it again")
-            return shard, entry
-        shard, entry = await self._shards.entry_or_new(beat.group_id)
-        try:
-            await self._shards.convert(shard, entry, ShareGroup)
-        except InconsistentGroupProtocol as error:
-            raise GroupIdNotFound(error.message) from error
-        return shard, entry

@@ -62,3 +62,8 @@ class ShareGroupView:
     epoch: int
     assignor: str
     members: tuple[ShareMemberView, ...]
+
+    @property
+    def target_epoch(self) -> int:
+        """Of the newest assignment: the group's own, for a share is made whenever it is asked for."""
+        return self.epoch
