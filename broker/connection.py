@@ -43,6 +43,8 @@ _SLOWEST_BYTES_PER_S = 16 * 1024
 _MAX_CLIENT_ID = 256
 _UNKNOWN_SECONDS = 30.0
 """For a client to say who it is."""
+_LAST_WORDS_SECONDS = 0.5
+"""For a client to read why it was refused: some, kafka-python among them, lose an answer that comes with the end."""
 _BY_CERTIFICATE = "SSL"
 """The mechanism of who showed a certificate, as the counters have it."""
 _BEFORE_LOGIN = frozenset((k17_sasl_handshake.KEY, k18_api_versions.KEY, k36_sasl_authenticate.KEY))
@@ -384,6 +386,6 @@ class Connection(asyncio.BufferedProtocol):
     def _after_login(self, login: Login) -> None:
         """Trusts a client that is known with whole frames, and has no more to do with one that failed."""
         if login.failed and not self._slots:
-            self._transport.close()
+            asyncio.get_running_loop().call_later(0 if login.bare else _LAST_WORDS_SECONDS, self._transport.close)
         elif login.authenticated:
             self._reader.limit(self._settings.max_frame_bytes)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ import kafka.errors as kafka_errors
 from kafka.future import Future
 from kafka.net.compat import KafkaNetClient
 
+from agent.collect.client_mends import UNTRUSTED, mend
 from agent.collect.errors import ClusterUnreachable, CollectError, NotAllowed, NotOffered
 from agent.collect.properties import AdminOptions
 from agent.model.clock import Clock
@@ -31,8 +31,6 @@ PROBE_SECONDS = 1.5
 BOOTSTRAP_MS = {"PLAINTEXT": 3_000}
 SECURED_BOOTSTRAP_MS = 10_000
 """A TLS handshake and a SCRAM exchange with each broker that is tried, on machines that are busy."""
-UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
-"""OpenSSL's word for a certificate that nobody vouches for, that is out of date, or of another name."""
 SILENCE_SECONDS = 4.0
 """A broker that gave no answer is not asked again for so long."""
 FAILURES_BEFORE_RENEWAL = 2
@@ -165,7 +163,7 @@ class Link:
 
         def remembered(**configs: Any) -> Any:
             made.append(NetClient(**configs))
-            _give_up_at_once(made[0]._manager)
+            mend(made[0]._manager)
             return made[0]
 
         try:
@@ -200,23 +198,6 @@ class Link:
             f"{self.bootstrap} accepts connections but does not answer as a Kafka broker with security.protocol "
             f"{self._options.security_protocol}; check the port and the --command-config file"
         )
-
-
-def _give_up_at_once(manager: Any) -> None:
-    """Lets a refused login or certificate end the bootstrap with its reason.
-
-    The client would try again until its time is up, and then say that it could not bootstrap, and no more. It asks for
-    its next pause inside the `except` of the failure, which is where that is still known.
-    """
-    pause = manager.update_backoff
-
-    def asked(node: Any) -> Any:
-        error = sys.exception()
-        if isinstance(error, kafka_errors.SaslAuthenticationFailedError) or UNTRUSTED in str(error):
-            raise error or RuntimeError(UNTRUSTED)
-        return pause(node)
-
-    manager.update_backoff = asked
 
 
 def _started(manager: Any, request: Any, node: int | None, silent: bool) -> Any:

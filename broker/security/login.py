@@ -96,7 +96,7 @@ class Login:
         self.bare = False
         """The client's messages come without Kafka's header, until it is known (SaslHandshake version 0)."""
         self.failed = False
-        """The connection is to be closed, once it has its answer."""
+        """Nothing more is heard, and the connection is to be closed, once it has its answer."""
 
     @property
     def authenticated(self) -> bool:
@@ -115,7 +115,7 @@ class Login:
 
     def handshake(self, mechanism: str, *, bare: bool = False) -> None:
         """Begins with one of the mechanisms. UnsupportedSaslMechanism, IllegalSaslState."""
-        if self._busy or self._mechanism is not None:
+        if self._busy or self.failed or self._mechanism is not None:
             raise IllegalSaslState("SaslHandshake while another one is not carried through")
         if mechanism not in self._doorman.mechanisms:
             self.failed = not self.authenticated
@@ -134,7 +134,7 @@ class Login:
 
     async def say(self, message: bytes) -> Said:
         """The next message of the client. SaslAuthenticationFailed, after a while, for all that is wrong with it."""
-        if self._mechanism is None or self._busy:
+        if self._mechanism is None or self._busy or self.failed:
             raise IllegalSaslState("SaslAuthenticate comes after SaslHandshake, one at a time")
         self._busy = True
         mechanism = self._mechanism

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.brokers import READY_S, DidNotStart, free_ports
+from tests.faults.brokers import READY_S, DidNotStart
+from tests.ports import free_ports
 
 
 class Cluster:

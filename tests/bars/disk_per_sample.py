@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from agent.model.clock import HandClock
 from agent.store.batch import Batch
 from agent.store.samples import SampleStore
 from tests.bars.mixed import INTERVAL_S, names, values
+from tests.ports import free_port
 
 BAR = 2.3
 VICTORIA_ROWS = 60
@@ -83,9 +83,7 @@ def victoria(directory: Path, keys: list[str], table: NDArray[np.float64]) -> tu
     binary = shutil.which("victoria-metrics")
     if binary is None:
         return None
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     command = [binary, f"-storageDataPath={directory}", f"-httpListenAddr={url[7:]}", "-retentionPeriod=100y"]
     with (directory.parent / "victoria.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.chaos.services import BUCKET, CREDENTIALS, S3
-from tests.faults.brokers import free_ports
+from tests.ports import free_ports
 
 BUILT = Path(__file__).parents[2] / ".work" / "bin" / "versitygw"
 START_S = 30.0

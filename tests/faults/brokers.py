@@ -6,24 +6,16 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.ports import free_ports
+
 READY_S = 90.0
 """Long, because a busy machine may take its time; what is measured is measured elsewhere."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free just now; all are held at once, so none comes twice."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class DidNotStart(Exception):

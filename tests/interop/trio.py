@@ -22,7 +22,8 @@ from pathlib import Path
 import yaml
 
 from tests.interop import tls
-from tests.interop.kafka import CLUSTER_ID, LIBS, ROOT, await_port, ended, free_port, install, java
+from tests.interop.kafka import CLUSTER_ID, LIBS, ROOT, await_port, ended, install, java
+from tests.ports import free_port
 
 RULES = ROOT / "tests/data/jmx_exporter"
 RULE_FILES = ("example_kafka-2_0_0.yml", "example_kafka-kraft-3_0_0.yml", "strimzi_kafka-metrics.yaml")

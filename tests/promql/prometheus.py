@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.ports import free_port
 from tests.promql.demo_service import Series
 from tests.promql.remote_write import bodies
 
@@ -65,9 +65,7 @@ def running(directory: Path, *more: str) -> Iterator[Prometheus]:
     if binary is None:
         raise SystemExit("prometheus is not installed: apt-get install prometheus")
     (directory / "prometheus.yml").write_text("global: {scrape_interval: 5s, evaluation_interval: 1m}\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with (directory / "prometheus.log").open("w") as log:
         process = subprocess.Popen(
             [

@@ -18,7 +18,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.interop.kafka import free_port
+from tests.ports import free_port
 
 CLI = [sys.executable, "-m", "agent.cli"]
 PARTITIONS = 6
@@ -26,7 +26,8 @@ PARTITIONS = 6
 
 @contextmanager
 def cluster(directory: Path) -> Iterator[dict[str, Any]]:
-    command = [*CLI, "up", "--brokers", "3", "--dir", str(directory), "--port", str(free_port()), "--agent-port", "0",
+    port = str(free_port(in_a_row=3))
+    command = [*CLI, "up", "--brokers", "3", "--dir", str(directory), "--port", port, "--agent-port", "0",
                "--time-scale", "10", "--scrape-interval", "1s"]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -18,6 +18,7 @@ from agent.loop.fleet import make_fleet
 from agent.model.clock import SystemClock
 from agent.serve.access import Door
 from agent.serve.server import bind
+from tests.ports import free_port
 
 PATIENCE_S = 90
 
@@ -40,11 +41,6 @@ def broker(folder, port):
         finally:
             process.terminate()
             process.wait(30)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as once:
-        return once.getsockname()[1]
 
 
 async def until(http, holds):

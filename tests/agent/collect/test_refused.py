@@ -7,13 +7,15 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.collect.admin import ClusterAdmin
+from agent.collect.client_mends import mend
 from agent.collect.errors import ClusterUnreachable, NotAllowed
+from agent.collect.link import NetClient
 from tests.interop import tls
 
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
@@ -53,6 +55,31 @@ def test_a_certificate_that_is_not_trusted_is_called_that(tmp_path: Path) -> Non
         threading.Thread(target=_greet, args=(server, context), daemon=True).start()
         with pytest.raises(ClusterUnreachable, match=r"certificate that is not trusted: .*ssl\.truststore\.location"):
             ClusterAdmin(f"127.0.0.1:{server.getsockname()[1]}", properties).topology()
+
+
+def test_an_answer_that_comes_with_the_end_of_its_connection_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr("kafka.net.manager.create_connection", _made(ours))
+    client = NetClient(bootstrap_servers="127.0.0.1:1")
+    mend(client._manager)
+    (node,) = client._manager.cluster.bootstrap_brokers()
+    transport = client._manager.run(client._manager._build_transport, node)
+    theirs.sendall(b"why")
+    theirs.close()
+    assert transport._sock_recv() == (b"why", None)
+    data, error = transport._sock_recv()
+    assert data == b"" and "disconnected" in str(error)
+    ours.close()
+    client.close()
+
+
+def _made(end: socket.socket) -> Callable[..., Awaitable[socket.socket]]:
+    end.setblocking(False)
+
+    async def made(*_: object, **__: object) -> socket.socket:
+        return end
+
+    return made
 
 
 def _greet(server: socket.socket, context: ssl.SSLContext) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.ports import free_port
+
 Start = Callable[[], subprocess.Popen[str]]
 BEAT_MS = 200
 
@@ -23,9 +24,7 @@ BEAT_MS = 200
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts the broker, again on the same port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     started: list[subprocess.Popen[str]] = []
 
     def begin() -> subprocess.Popen[str]:

@@ -141,6 +141,16 @@ async def test_the_nonce_of_librdkafkas_that_write_their_own_part_twice_is_good_
     assert int(refused.error_code) == 58
 
 
+async def test_a_client_that_was_refused_may_read_why_and_say_no_more(start: Start) -> None:
+    broker = await start("SASL_PLAINTEXT")
+    wire = await broker.connect()
+    await wire.ask(17, 1, mechanism="SCRAM-SHA-256")
+    assert int((await wire.ask(36, 2, auth_bytes=b"n,,n=admin")).error_code) == 58
+    assert int((await wire.ask(36, 2, auth_bytes=b"n,,n=admin,r=x")).error_code) == 34
+    assert int((await wire.ask(17, 1, mechanism="SCRAM-SHA-512")).error_code) == 34
+    assert await wire.hung_up()
+
+
 async def bare(wire: Wire, message: bytes) -> bytes:
     """A message with a length and no header, and its answer."""
     wire.send(message)
