@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import statistics
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from tests.bars.cluster import Cluster, usage
 from tests.bench import raw
 from tests.bench.arms import MEBIBYTE
 from tests.bench.tables import ratio, spread
+from tests.cores import apart
 
 COUNTS = (1, 2, 3)
 EACH = 4
@@ -79,23 +79,20 @@ def one_round(cluster: Cluster, number: int, requests: int) -> Round:
 
 def run(directory: Path, *, rounds: int, requests: int) -> list[str]:
     """What was not kept."""
-    cores = sorted(os.sched_getaffinity(0))
     found: dict[int, list[Round]] = {count: [] for count in COUNTS}
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, apart() as leave_the_core:
         clusters = {}
-        os.sched_setaffinity(0, cores[:1])
         for count in COUNTS:
             (home := directory / str(count)).mkdir()
             clusters[count] = Cluster(home, count, flags=("--no-bill",))
             stack.callback(clusters[count].stop)
             clusters[count].start()
-        os.sched_setaffinity(0, cores[1:] or cores)
+        leave_the_core()
         for number in range(rounds + 1):
             for count in COUNTS[number % len(COUNTS) :] + COUNTS[: number % len(COUNTS)]:
                 figure = one_round(clusters[count], number, requests // count)
                 print(f"round {number}: {count}: {figure}", file=sys.stderr, flush=True)
                 found[count] += [figure] if number else []  # the first one warms up
-    os.sched_setaffinity(0, cores)
     return judge(found)
 
 

@@ -10,7 +10,6 @@ alone.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from tests.bench import arms, raw
 from tests.bench.__main__ import RAW
 from tests.bench.arms import ROOT, Arm
 from tests.bench.raw import Load
+from tests.cores import apart
 
 PAGE = ROOT / "docs" / "profiles.md"
 PER_SECOND = 200
@@ -114,12 +114,10 @@ def _py_spy() -> str:
 
 def profiles(batches: Sequence[int], times: int) -> Iterable[str]:
     """A table for each raw load, one core for the broker and the rest for the load."""
-    cores = sorted(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory(prefix="streampilot-profile-") as place:
+    with tempfile.TemporaryDirectory(prefix="streampilot-profile-") as place, apart() as leave_the_core:
         directory = Path(place)
-        os.sched_setaffinity(0, cores[:1])
         with arms.ours(directory / "ours") as arm:
-            os.sched_setaffinity(0, cores[1:] or cores)
+            leave_the_core()
             for load in RAW:
                 if not batches or load.batch_bytes >> 10 in batches:
                     print(f"{load.name} ...", file=sys.stderr)
