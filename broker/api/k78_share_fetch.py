@@ -4,7 +4,7 @@ and what became of those it had before.
 A request waits until there is a record for it, anything went wrong, or `max_wait_ms` is over. Records are given in
 whole batches, of about `max_records`; from version 2 on in that number exactly, where it asks so. Bytes are bounded by
 the request and by `fetch.max.bytes`, and those of a partition by 1 MiB, or one batch. A session that ends with its
-connection gives back what its member holds.
+connection, or for a new one, gives back what its member holds. What is given counts for the fetch quota.
 Deviations: `min_bytes` is not waited for, one record is enough; `batch_size` is not heeded.
 """
 
@@ -76,7 +76,7 @@ async def share_fetch(context: Context, request: Any, version: int) -> Fields:
         said = sharing.words(request)
         if said and request.share_session_epoch == INITIAL:
             raise InvalidRequest("the first request of a share session cannot acknowledge anything")
-        session = sharing.session_of(context, group, member, request.share_session_epoch)
+        session = await sharing.session_of(context, group, member, request.share_session_epoch)
         _change(context, session, request)
         outcomes = await sharing.acknowledge(context, group, member, said)
         if request.share_session_epoch == FINAL:

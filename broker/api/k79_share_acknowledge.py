@@ -39,7 +39,7 @@ async def share_acknowledge(context: Context, request: Any, version: int) -> Fie
         if not named or len(outcomes) < len(set(named)):
             if request.share_session_epoch == INITIAL:
                 raise InvalidShareSessionEpoch("a share session begins with ShareFetch")
-            session = sharing.session_of(context, group, member, request.share_session_epoch)
+            session = await sharing.session_of(context, group, member, request.share_session_epoch)
             outcomes |= await sharing.acknowledge(context, group, member, said)
             if request.share_session_epoch == FINAL:
                 await sharing.end_session(context, session)

@@ -13,10 +13,11 @@ from broker.api.context import Context
 from broker.api.registry import Api
 from broker.quotas.busy import Busy
 from broker.quotas.quotas import FETCH, MUTATION, PRODUCE, REQUEST
+from broker.wire.encoder import Fields
 from broker.wire.fetch import FetchAnswer
 from broker.wire.produce import ProduceAnswer
 
-_PRODUCE, _FETCH = 0, 1
+_PRODUCE, _FETCH, _SHARE_FETCH = 0, 1, 78
 _MUTATING = frozenset((19, 20, 37))
 _NEVER = frozenset((17, 18, 36))
 """What comes before a client is known is nobody's use."""
@@ -50,6 +51,8 @@ def _pauses(context: Context, key: int, answer: Any, size_bytes: int, busy_s: fl
         pauses[PRODUCE] = quotas.use(PRODUCE, client, size_bytes)
     elif key == _FETCH and isinstance(answer, FetchAnswer):
         pauses[FETCH] = quotas.use(FETCH, client, _record_bytes(answer))
+    elif key == _SHARE_FETCH:
+        pauses[FETCH] = quotas.use(FETCH, client, _shared_bytes(answer))
     elif key in _MUTATING:
         pauses[MUTATION] = quotas.use(MUTATION, client, 0)
     return pauses
@@ -57,6 +60,11 @@ def _pauses(context: Context, key: int, answer: Any, size_bytes: int, busy_s: fl
 
 def _record_bytes(answer: FetchAnswer) -> int:
     return sum(len(piece) for _, parts in answer.topics for part in parts for piece in part.records or ())
+
+
+def _shared_bytes(answer: Fields) -> int:
+    parts = (part for topic in answer.get("responses", ()) for part in topic["partitions"])
+    return sum(len(part["records"]) for part in parts)
 
 
 def _told(answer: Any, seconds: float) -> Any:

@@ -26,6 +26,7 @@ from tests.broker.api.asking import batch, create, produce
 from tests.broker.api.conftest import Broker, Wire
 from tests.broker.api.test_consumer_groups import beat as consumer_beat
 from tests.broker.api.test_groups import commit, find_coordinator
+from tests.broker.quotas.test_quotas import alter
 from tests.fuzz.batches import batch as any_batch
 from tests.fuzz.batches import record
 
@@ -215,9 +216,20 @@ async def test_a_session_has_epochs_and_its_end_gives_everything_back(broker: Br
     assert int((await a.fetch(share_session_epoch=7)).error_code) == InvalidShareSessionEpoch.code
     assert await a.say(epoch=-1) == 0
     assert await b.given() == [(0, 0, 2)]
+    b.epoch = 0
+    assert await b.given() == [(0, 0, 3)]
     b.wire.writer.close()
     a.epoch = 0
-    assert await a.given(max_wait=timedelta(seconds=8)) == [(0, 0, 3)]
+    assert await a.given(max_wait=timedelta(seconds=8)) == [(0, 0, 4)]
+
+
+async def test_what_a_member_is_given_counts_for_its_fetch_quota(broker: Broker) -> None:
+    (a,) = await members(broker, "a", records=5)
+    assert await alter(a.wire, {"client_id": "test"}, consumer_byte_rate=60) == 0
+    found = await a.fetch()
+    assert len(found.responses[0].partitions[0].records) > 60
+    assert 0.2 < found.throttle_time.total_seconds() < 30
+    assert broker.node._counters.client_throttles["test", "consumer_byte_rate"] > 0.2
 
 
 async def test_who_is_in_no_share_group_is_given_nothing(broker: Broker) -> None:
