@@ -1,7 +1,8 @@
 """Share sessions (KIP-932): which partitions a member reads from this broker, kept between its requests.
 
 1. A session is one member's: a request carries the next epoch, and any other is refused (INVALID_SHARE_SESSION_EPOCH).
-2. It ends with its last request, with a new one of its member, or with its connection; what its member holds comes back then.
+2. It ends with its last request, with a new one of its member, or with its connection; what its member holds comes
+   back then.
 3. Sessions and their partitions are bounded (law 12). A new one takes the place of those that were silent for two
    minutes; otherwise it is refused (SHARE_SESSION_LIMIT_REACHED).
 """
