@@ -63,8 +63,10 @@ class Cluster:
 
 
 @contextmanager
-def brokers(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[Cluster]:
-    """Gives the running cluster; stops every broker at the end. `more`: broker configs beside the usual ones."""
+def brokers(directory: Path, more: Mapping[str, str] | None = None, metadata: str | None = None) -> Iterator[Cluster]:
+    """Gives the running cluster; stops every broker at the end. `more`: broker configs beside the usual ones;
+    `metadata`: the address of its store, where it is none in the directory.
+    """
     authority = Authority(directory)
     certificate = authority.issue("alice", "alice.pem")
     users = directory / "users"
@@ -75,6 +77,7 @@ def brokers(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[
         tokens = stack.enter_context(issuer(directory, USER))
         stack.callback(_stop, running)
         flags = ["--scram-credentials", str(users), *_configs(authority, tokens, more or {})]
+        flags += [] if metadata is None else ["--metadata", metadata]
         for broker_id in range(COUNT):
             mine = ports[broker_id * len(_DOORS) :][: len(_DOORS)]
             listeners = ",".join(f"{door}://127.0.0.1:{port}" for door, port in zip(_DOORS, mine, strict=True))

@@ -1,6 +1,6 @@
 """`make share-groups`: the Java client's KafkaShareConsumer (KIP-932) against three brokers, one of which is killed.
 
-    python -m tests.clients.share [--records 3000] [--acts shared,...]
+    python -m tests.clients.share [--records 3000] [--acts shared,...] [--postgres]
 
 Each act has a topic of one partition, and two members that read it. A line per act as it ends, a verdict as the last
 line; exit 0 only when all that was promised held.
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.chaos.services import Postgres
 from tests.clients import java_program, reference
 from tests.clients.cells import Ground
 from tests.clients.cluster import Cluster, brokers
@@ -181,15 +182,25 @@ def run(cluster: Cluster, act: str, records: int, timeout_s: float) -> list[str]
         return [in_words(error)]
 
 
+def _store(stack: ExitStack, directory: Path) -> str:
+    """The address of a PostgreSQL that ends with the stack."""
+    postgres = Postgres(directory / "postgres")
+    stack.callback(postgres.stop)
+    return postgres.url
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kafka's share consumer against three brokers")
     parser.add_argument("--records", type=int, default=3000)
     parser.add_argument("--acts", default=",".join(ACTS), help="some of them, comma-separated; killed comes last")
+    parser.add_argument("--postgres", action="store_true", help="metadata in a PostgreSQL instead of a SQLite file")
     asked = parser.parse_args()
     if missing := java_program.missing():
         parser.error(missing)
     failed = []
-    with tempfile.TemporaryDirectory() as directory, brokers(Path(directory)) as cluster:
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        cluster = stack.enter_context(brokers(directory, metadata=_store(stack, directory) if asked.postgres else None))
         for act in asked.acts.split(","):
             faults = run(cluster, act, asked.records, timeout_s=60)
             failed += [act] if faults else []
