@@ -31,6 +31,24 @@ class Admin(Protocol):
     ) -> str | None: ...
 
 
+def other_cluster(plan: Plan, topology: Topology) -> str:
+    """What is wrong where the plan was made, or approved, for another cluster than the one that answers; else empty.
+
+    A plan from before plans had an id, and a cluster that tells none, are bound by name and picture alone.
+    """
+    found = topology.cluster_id or ""
+    if plan.cluster_id and found != plan.cluster_id:
+        return (
+            f"{plan.id} was made for the cluster {plan.cluster} with the Kafka id {plan.cluster_id}, and the one that "
+            f"answers now has {found or 'none'}: plan anew, or set bootstrap_servers right"
+        )
+    strangers = [approval for approval in plan.approvals if plan.cluster_id and approval.cluster_id != plan.cluster_id]
+    if strangers:
+        told = strangers[0]
+        return f"{told.by} approved {plan.id} on the Kafka id {told.cluster_id or 'none'}, not on {plan.cluster_id}"
+    return ""
+
+
 def hash_without(plan: Plan, topology: Topology) -> str:
     """The state hash of the cluster as it would be had none of this plan's own finished moves happened.
 

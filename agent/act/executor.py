@@ -9,7 +9,8 @@ Laws:
 3. A plan runs on the state it was made from and on no other, and not after it has expired.
 4. After a restart `resume` finds each step done or not by reading the cluster; none runs twice.
 5. A step that fails stops the plan. Taking it back is offered, and done alone only where that is configured.
-6. A plan is approved, executed and taken back on the cluster whose name it carries, and on no other.
+6. A plan is approved, executed and taken back on the cluster whose name it carries, and on no other; and only while
+   the cluster that answers has the Kafka id that the plan, and each approval, carries.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from agent.act.actions import ACTIONS
-from agent.act.cluster import Admin, hash_without
+from agent.act.cluster import Admin, hash_without, other_cluster
 from agent.act.errors import ActError, NotAllowed, StepFailed
 from agent.act.guard import ActSettings, may_start, only_reads, people, people_needed, stopped
 from agent.act.journal import Journal, Keeper
 from agent.act.steps import StepRunner, with_step
 from agent.collect.errors import CollectError
+from agent.collect.shapes import Topology
 from agent.model.clock import Clock
 from agent.model.codec import timestamp, to_json
 from agent.model.plan import Approval, Outlook, Plan, PlanState
@@ -75,7 +77,9 @@ class Executor:
                 return self._end(found, "expired", "it was not approved in time")
             if by in people(found):
                 raise NotAllowed(f"{by} has approved {found.id} already: it needs the approval of a second person")
-            found = replace(found, approvals=(*found.approvals, Approval(by=by, at=now, note=note)))
+            here = self._must_be_the_same(found)
+            yes = Approval(by=by, at=now, note=note, cluster_id=here)
+            found = replace(found, approvals=(*found.approvals, yes))
             self.journal.audit("approved", found, by, note)
             enough = len(people(found)) >= people_needed(self.settings)
             return self.journal.save(replace(found, state="approved") if enough else found)
@@ -139,6 +143,8 @@ class Executor:
         found = self._load(plan)
         self._must_be_here(found)
         self._must_be(found, "verifying")
+        if other := self._replaced(found):
+            return self._end(found, "failed", f"not verified: {other}")
         since = self.journal.last_change(found) or found.created_at
         deadline = self._clock.monotonic() + self.settings.verify_timeout_s
         while True:
@@ -163,6 +169,7 @@ class Executor:
             self._must_be_here(found)
             self._must_be(found, "verified", "failed", "verifying")
             stopped(self.settings)
+            self._must_be_the_same(found)
             self.journal.audit("rolling back", found, by, note)
             self.journal.mark(found.id, "rollback", {"at": timestamp(self._clock.now()), "by": by, "ended": False})
             return self._undo_all(found)
@@ -234,11 +241,10 @@ class Executor:
         ]
 
     def _check_state(self, plan: Plan) -> None:
-        try:
-            now = hash_without(plan, self._admin.topology())
-        except CollectError as error:
-            raise NotAllowed(f"{plan.id}: the cluster cannot be read: {error}") from error
-        if now != plan.state_hash:
+        topology = self._topology(plan)
+        if other := other_cluster(plan, topology):
+            raise NotAllowed(other)
+        if hash_without(plan, topology) != plan.state_hash:
             raise NotAllowed(
                 f"{plan.id}: the assignment or the live brokers changed since it was made: propose it again"
             )
@@ -273,6 +279,26 @@ class Executor:
     def _must_be_here(self, plan: Plan) -> None:
         if plan.cluster != self._cluster:
             raise NotAllowed(f"{plan.id} was made for the cluster {plan.cluster}, this is {self._cluster}: plan anew")
+
+    def _must_be_the_same(self, plan: Plan) -> str:
+        """The Kafka id of the cluster that answers; NotAllowed where it is not the plan's, or nobody answers."""
+        topology = self._topology(plan)
+        if other := other_cluster(plan, topology):
+            raise NotAllowed(other)
+        return topology.cluster_id or ""
+
+    def _topology(self, plan: Plan) -> Topology:
+        try:
+            return self._admin.topology()
+        except CollectError as error:
+            raise NotAllowed(f"{plan.id}: the cluster cannot be read: {error}") from error
+
+    def _replaced(self, plan: Plan) -> str:
+        """What `other_cluster` says; empty while nobody answers."""
+        try:
+            return other_cluster(plan, self._admin.topology())
+        except CollectError:
+            return ""
 
     def _must_be(self, plan: Plan, *states: PlanState) -> None:
         if plan.state not in states:

@@ -97,7 +97,8 @@ class Journal:
     def audit(self, what: str, plan: Plan, by: str, why: str, **more: Any) -> int:
         """Appends to the chain; evidence is named by the risks' ids, whose rows are kept with the risks."""
         entry = {"at": timestamp(self._clock.now()), "what": what, "plan": plan.id, "by": by, "why": why}
-        return self._keeper.append_audit({**entry, "cluster": plan.cluster, "evidence": list(plan.risks), **more})
+        where = {"cluster": plan.cluster, "cluster_id": plan.cluster_id}
+        return self._keeper.append_audit({**entry, **where, "evidence": list(plan.risks), **more})
 
     def _write(self, plan: Plan, step: Step, direction: Direction, body: dict[str, Any]) -> None:
         number = len(self.entries(plan.id)) + 1

@@ -6,6 +6,7 @@ Laws:
 3. A step starts only from its exact pre-image; a change that someone else is making, or has made, is left alone.
 4. A call whose answer was lost is not repeated while the cluster shows it done or under way.
 5. While the cluster says that a change is under way it is waited for, for hours: copying a partition takes that long.
+6. A cluster with another Kafka id than the plan's is neither believed nor called.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agent.act.actions import ACTIONS, Action, Values
-from agent.act.cluster import Admin, hash_without
+from agent.act.cluster import Admin, hash_without, other_cluster
 from agent.act.errors import StepFailed
 from agent.act.guard import ActSettings, stopped
 from agent.act.journal import Direction, Journal
@@ -47,6 +48,8 @@ class StepRunner:
 
     def _run(self, plan: Plan, step: Step, direction: Direction, wanted: Values, origin: Values) -> Plan:
         action = ACTIONS[step.action]
+        if other := other_cluster(plan, self._admin.topology()):
+            raise StepFailed(f"step {step.n}: {other}")
         running = action.under_way(self._admin, wanted)
         image = action.image(self._admin, wanted)
         if running and direction == "undo":

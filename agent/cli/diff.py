@@ -81,7 +81,9 @@ def _money(plan: dict[str, Any]) -> list[str]:
 
 
 def _words(plan: dict[str, Any]) -> list[str]:
-    lines = [f"risk: {plan['risk']}", f"expires: {plan['expires_at']}", f"steps: {len(plan['steps'])}"]
+    own = f" (Kafka id {plan['cluster_id']})" if plan["cluster_id"] else ""
+    lines = [f"cluster: {plan['cluster']}{own}", f"risk: {plan['risk']}"]
+    lines += [f"expires: {plan['expires_at']}", f"steps: {len(plan['steps'])}"]
     lines += [
         f"  {step['n']}. {step['action']} {step['target']}  [{step['step_class']}, {step['state']}]"
         for step in plan["steps"]

@@ -140,6 +140,12 @@ class Collector:
         looked, scrapes = looking.result(), [scrape.result() for scrape in scraping]
         return self._keep(at, looked, scrapes, self.pushed.bring())
 
+    @property
+    def cluster_id(self) -> str:
+        """Kafka's own id of the cluster, as it was last seen; empty before that, or where it tells none."""
+        topology = self._memory.topology
+        return (topology.cluster_id or "") if topology is not None else ""
+
     def _scraper(self, target: Target) -> Scraper:
         return Scraper(
             target,

@@ -128,7 +128,14 @@ class Actions:
         with self._lock:
             now = self._rooms.clock.now()
             suspected = self._rooms.suspected(HOT_PARTITION, now)
-            picture = cluster_state(self._rooms.source, now, self._rooms.cluster, self._open, suspected)
+            picture = cluster_state(
+                self._rooms.source,
+                now,
+                self._rooms.cluster,
+                self._open,
+                suspected,
+                cluster_id=self._rooms.collector.cluster_id,
+            )
             made, refusals = answers(risks, self._open, picture, now)
             for refusal in refusals:
                 self._refused[refusal.risk] = (now, refusal)

@@ -28,6 +28,8 @@ class Announcement:
     """A resource id, or what follows the cluster in one; empty: the whole cluster."""
     detail: str
     owner: str
+    by: str
+    """The token's name and the owner, for the audit: one token may do more than the other."""
     until: datetime | None
     """None: a deploy or a scaling is over at once, and its aftermath begins."""
 
@@ -55,7 +57,7 @@ def announce(rooms: Rooms, said: Announcement, at: datetime) -> dict[str, Any]:
         }
         rooms.state.put("maintenances", f"{said.kind}-{timestamp(at)}-{resource}", document)
     told = {"kind": said.kind, "resource": resource, "detail": said.detail, "owner": said.owner}
-    rooms.state.append_audit({"at": timestamp(at), "what": "announced", **told})
+    rooms.state.append_audit({"at": timestamp(at), "what": "announced", "by": said.by, **told})
     return {**told, "at": timestamp(at), "quiet_until": timestamp(until) if said.kind in QUIETING else None}
 
 

@@ -159,7 +159,7 @@ class Fleet:
         """Keeps what a person says is going on, for the cluster that its resource is of."""
         return self.home(said.resource, cluster).announce(said)
 
-    def mute(self, mute: dict[str, Any], cluster: str = "") -> dict[str, Any]:
+    def mute(self, mute: dict[str, Any], cluster: str = "", *, by: str) -> dict[str, Any]:
         """Keeps a mute; it ends by itself. With a cluster it is of that one's resources only."""
         if cluster:
             mute = {**mute, "resource": within(self.one(cluster).rooms.cluster, mute["resource"])}
@@ -167,7 +167,7 @@ class Fleet:
             raise Refused("a mute of everything", "name a rule, a resource, or both")
         id = f"mute-{timestamp(self._now())}"
         self.house.state.put("mutes", id, mute)
-        self.house.state.append_audit({"at": timestamp(self._now()), "what": "mute", "id": id, **mute})
+        self.house.state.append_audit({"at": timestamp(self._now()), "what": "mute", "by": by, "id": id, **mute})
         return {"id": id, **mute}
 
     # Of the agent itself

@@ -23,7 +23,13 @@ _MASS_LOSS = "AVL-04"
 
 
 def cluster_state(
-    source: ViewSource, at: datetime, cluster: str, risks: Collection[Risk], suspected: Collection[str] = ()
+    source: ViewSource,
+    at: datetime,
+    cluster: str,
+    risks: Collection[Risk],
+    suspected: Collection[str] = (),
+    *,
+    cluster_id: str = "",
 ) -> ClusterState:
     """The picture a plan is made from; partitions that are hot, or `suspected` to be, are pinned.
 
@@ -32,7 +38,7 @@ def cluster_state(
     with Glance(source, at) as glance:
         views = {view: glance.rows(view) for view in _VIEWS}
     pinned = {risk.resource for risk in risks if risk.rule == HOT_PARTITION} | set(suspected)
-    return state_from_views(cluster, views, pinned=pinned)
+    return state_from_views(cluster, views, cluster_id=cluster_id, pinned=pinned)
 
 
 def answers(

@@ -21,6 +21,8 @@ class Approval:
     """Token name and OS user."""
     at: datetime
     note: str
+    cluster_id: str = ""
+    """Kafka's own id of the cluster that was there when the yes was given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,9 @@ class Outlook:
 class Plan:
     id: str
     cluster: str
+    cluster_id: str = ""
+    """Kafka's own id of the cluster it was made for; empty where the cluster tells none. A name, and an address, may
+    come to mean another cluster."""
     title: str
     risks: tuple[str, ...]
     """Ids of the risks it answers."""

@@ -28,10 +28,12 @@ def proposed(
 ) -> Plan:
     """A plan in its first state; the same inputs make the same id."""
     ids = tuple(item.id for item in risks)
-    seed = repr((state.cluster, state.hash, ids, timestamp(now), [(step.target, step.params) for step in steps]))
+    what = [(step.target, step.params) for step in steps]
+    seed = repr((state.cluster, state.cluster_id, state.hash, ids, timestamp(now), what))
     return Plan(
         id=f"plan-{hashlib.sha256(seed.encode()).hexdigest()[:10]}",
         cluster=state.cluster,
+        cluster_id=state.cluster_id,
         title=title,
         risks=ids,
         state="proposed",

@@ -4,7 +4,7 @@ Laws:
 1. Planning is pure: what it needs is in here, or it is not known.
 2. Unknown loads are None. A partition whose load is unknown is not moved for balance.
 3. The state hash covers the assignment and the live brokers, nothing that changes by itself: a plan made from one hash
-   runs on no other.
+   runs on no other. Beside it stands Kafka's own cluster id: two young clusters may have one and the same assignment.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class Prices:
 @dataclass(frozen=True, kw_only=True)
 class ClusterState:
     cluster: str
+    cluster_id: str = ""
+    """Kafka's own; empty where the cluster tells none."""
     kind: str
     """bundled, automq or kafka: on the last, a move copies data."""
     brokers: tuple[BrokerState, ...]
@@ -97,6 +99,7 @@ def state_from_views(
     cluster: str,
     views: Mapping[str, Rows],
     *,
+    cluster_id: str = "",
     pinned: Collection[str] = (),
     internal: Collection[str] = (),
 ) -> ClusterState:
@@ -111,6 +114,7 @@ def state_from_views(
     partitions = tuple(_partitions(own, frozenset(internal)))
     return ClusterState(
         cluster=cluster,
+        cluster_id=cluster_id,
         kind=min(kinds) if kinds else "kafka",
         brokers=tuple(_brokers(brokers, own.get("broker_load", []))),
         partitions=partitions,

@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 from agent.loop.refused import Refused
 
 TOKEN_PREFIX = "spt_"
-PUSH_FILE = "push-token"
+TOKEN, PUSH_TOKEN = "token", "push-token"
+"""What the audit calls them."""
+PUSH_FILE = PUSH_TOKEN
 """Beside the token's own file."""
 
 
@@ -68,13 +70,15 @@ class Door:
         self._host = host
         self._open_reads = is_loopback(host)
 
-    def check(self, *, write: bool, host: str, origin: str, authorization: str, push: bool = False) -> None:
-        """Refused with 401 or 403 and the reason; a `push` may come with either token."""
+    def check(self, *, write: bool, host: str, origin: str, authorization: str, push: bool = False) -> str:
+        """Which token came; empty for none. Refused with 401 or 403 and the reason; a `push` may come with either."""
         self._check_host(host)
         if origin and urlsplit(origin).netloc != host:
             raise Refused(f"origin {origin} may not call this agent", "open the agent's own address", number=403)
-        if not (write or not self._open_reads) or _is(authorization, self._token):
-            return
+        if _is(authorization, self._token):
+            return TOKEN
+        if not write and self._open_reads:
+            return ""
         pushes = bool(self._push_token) and _is(authorization, self._push_token)
         if pushes and not push:
             raise Refused("this token may only push", f"use what DIR/token holds, not DIR/{PUSH_FILE}", number=403)
@@ -82,6 +86,7 @@ class Door:
             raise Refused(
                 "this call needs the token", "send Authorization: Bearer with what DIR/token holds", number=401
             )
+        return PUSH_TOKEN
 
     def _check_host(self, host: str) -> None:
         name = urlsplit(f"//{host}").hostname or ""

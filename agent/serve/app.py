@@ -56,7 +56,7 @@ def _guard(app: FastAPI, door: Door) -> None:
         try:
             if request.method not in {"GET", "HEAD"}:
                 _check_body(request)
-            door.check(
+            request.state.token = door.check(
                 write=request.method not in {"GET", "HEAD"} and request.url.path not in _QUESTIONS,
                 push=request.method == "POST" and request.url.path in _PUSHES,
                 host=request.headers.get("host", ""),

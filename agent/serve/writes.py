@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from agent.loop.announcements import Announcement
@@ -93,11 +93,13 @@ def router(fleet: Fleet) -> APIRouter:
     @routes.post(
         "/api/mutes", summary="Silence a rule or a resource until a time, with an owner and a reason", status_code=201
     )
-    def mute(body: Mute) -> dict[str, Any]:
-        return fleet.mute(body.model_dump(mode="json", exclude={"cluster"}), body.cluster)
+    def mute(body: Mute, request: Request) -> dict[str, Any]:
+        document = body.model_dump(mode="json", exclude={"cluster"})
+        return fleet.mute(document, body.cluster, by=f"{request.state.token}:{body.owner}")
 
     @routes.post("/api/events", summary="Announce a deploy, maintenance, scale, spot_notice or note", status_code=201)
-    def told(body: Told) -> dict[str, Any]:
-        return fleet.announce(Announcement(**body.model_dump(exclude={"cluster"})), body.cluster)
+    def told(body: Told, request: Request) -> dict[str, Any]:
+        by = f"{request.state.token}:{body.owner}"
+        return fleet.announce(Announcement(**body.model_dump(exclude={"cluster"}), by=by), body.cluster)
 
     return routes

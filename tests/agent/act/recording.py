@@ -31,6 +31,7 @@ class RecordingCluster:
         self.replicas = {key: tuple(value) for key, value in owners.items()}
         self.leaders = {key: value[0] for key, value in owners.items()}
         self.brokers = list(brokers)
+        self.cluster_id = "c"
         self.configs = {"orders": {"retention.ms": ConfigEntry(value="1000", source="DEFAULT_CONFIG", read_only=False)}}
         self.moving: dict[tuple[str, int], list] = {}
         self.polls_to_finish = polls_to_finish
@@ -42,7 +43,7 @@ class RecordingCluster:
 
     def topology(self) -> Topology:
         return Topology(
-            cluster_id="c",
+            cluster_id=self.cluster_id,
             controller=0,
             brokers=tuple(BrokerNode(id=id, host="localhost", port=1, rack=None) for id in self.brokers),
             partitions=tuple(

@@ -1,5 +1,7 @@
 """A plan as a person reads it in a terminal."""
 
+from dataclasses import replace
+
 from agent.cli.diff import diff
 from agent.model.codec import to_json
 from agent.plan import propose
@@ -16,6 +18,12 @@ def test_shows_both_sides_the_moves_and_what_to_run_instead():
     assert "###" in text
     assert "orders-0" in text
     assert "kafka-reassign-partitions.sh" in text
+
+
+def test_names_the_cluster_and_the_kafka_id_that_it_is_bound_to():
+    bound = propose([HOT], replace(cluster(TYPICAL), cluster_id="5L6g3nShT-eMCtK--X86sw"), None, NOW)
+    assert "cluster: c (Kafka id 5L6g3nShT-eMCtK--X86sw)" in diff(to_json(bound)).splitlines()
+    assert "cluster: c" in diff(plan()).splitlines()
 
 
 def test_taking_it_back_swaps_the_sides():

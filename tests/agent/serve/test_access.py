@@ -99,6 +99,8 @@ async def test_the_push_token_opens_the_pushing_routes_only(rig):
         assert (await http.post("/v1/metrics", json={})).status_code == 200
         said = await http.post("/api/events", json={"kind": "deploy", "owner": "ci", "detail": "checkout 4.2"})
         assert said.status_code == 201
+        (heard,) = [entry for entry in rig.fleet.audit(9)["entries"] if entry["what"] == "announced"]
+        assert (heard["by"], heard["owner"]) == ("push-token:ci", "ci"), "the audit names the token that was used"
         told = (await http.get("/openapi.json")).json()["paths"]
         posts = [path for path, methods in told.items() if "post" in methods and not path.startswith("/api/v1/")]
         others = set(posts) - {"/v1/metrics", "/api/events", "/api/ask", "/api/sql"}
