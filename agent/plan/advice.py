@@ -62,7 +62,7 @@ ADVICE = {
         "kafka-consumer-groups.sh --bootstrap-server $BOOTSTRAP --describe --group {name}",
     ),
     "AVL-02": Advice(
-        reason="no live broker holds partitions of {name} in full: only one that does brings them back",
+        reason="no live broker holds these partitions in full: only one that does brings them back",
         text="Start the brokers that the finding names, and look again. Until then do not allow an unclean election:\n"
         "what only the missing replica has would be lost without a word.\n"
         "kafka-topics.sh --bootstrap-server $BOOTSTRAP --describe --unavailable-partitions",
@@ -75,10 +75,10 @@ ADVICE = {
         "kafka-reassign-partitions.sh ... --verify, when it is done: it takes the throttle away.",
     ),
     "DUR-02": Advice(
-        reason="the replicas of {name} that are missing are on brokers: no setting makes them complete",
+        reason="the replicas that are missing are on brokers: no setting makes them complete",
         text="Bring back the brokers that the finding names, or give their partitions a replica elsewhere.\n"
         "kafka-topics.sh --bootstrap-server $BOOTSTRAP --describe --under-min-isr-partitions\n"
-        "A lower min.insync.replicas takes writes again and keeps them on fewer disks: ask the owner of {name} first.",
+        "A lower min.insync.replicas takes writes again and keeps them on fewer disks: ask the owner of each topic first.",
     ),
     "DUR-10": Advice(
         reason="a follower that stays behind is slowed by its own broker, or by a throttle: find which first",

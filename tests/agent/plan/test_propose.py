@@ -239,7 +239,14 @@ def test_raising_a_retention_of_minutes_says_how_much_more_is_really_stored():
     assert "up to 30 times as much" in plan.risk and "roll it back to 2 min" in plan.risk
 
 
-@pytest.mark.parametrize("rule", ["AVL-02", "DUR-01", "DUR-02"])
-def test_what_only_a_broker_or_an_owner_can_mend_gets_words_and_no_plan(rule):
-    answer = propose([risk(rule, "c/topic/payments")], cluster(TYPICAL), None, NOW)
-    assert isinstance(answer, Refusal) and "payments" in answer.reason and "$BOOTSTRAP" in answer.advice
+@pytest.mark.parametrize(
+    ("rule", "resource", "named"),
+    [
+        ("AVL-02", "c/component/leaders", "no live broker"),
+        ("DUR-01", "c/topic/payments", "payments"),
+        ("DUR-02", "c/component/writes", "on brokers"),
+    ],
+)
+def test_what_only_a_broker_or_an_owner_can_mend_gets_words_and_no_plan(rule, resource, named):
+    answer = propose([risk(rule, resource)], cluster(TYPICAL), None, NOW)
+    assert isinstance(answer, Refusal) and named in answer.reason and "$BOOTSTRAP" in answer.advice
