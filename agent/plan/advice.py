@@ -78,7 +78,7 @@ ADVICE = {
         reason="the replicas that are missing are on brokers: no setting makes them complete",
         text="Bring back the brokers that the finding names, or give their partitions a replica elsewhere.\n"
         "kafka-topics.sh --bootstrap-server $BOOTSTRAP --describe --under-min-isr-partitions\n"
-        "A lower min.insync.replicas takes writes again and keeps them on fewer disks: ask the owner of each topic first.",
+        "A lower min.insync.replicas takes writes again and keeps them on fewer disks: ask each topic's owner first.",
     ),
     "DUR-10": Advice(
         reason="a follower that stays behind is slowed by its own broker, or by a throttle: find which first",
