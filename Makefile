@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SEED ?= 1
-BARS := brokers_per_core catch_up commits disk_per_sample drain failover ingest metadata moves promql recovery scale start store_absent unknown_users
+BARS := brokers_per_core catch_up commits disk_per_sample drain failover ingest metadata moves promql recovery scale spot start store_absent unknown_users
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help setup demo demo-seeds test check clients client-tools share-groups eos interop promql fuzz kill lose-everything powerloss upgrade chaos agent-faults bill-buckets plants bars s3-gateway bench profile screens docs lock clean

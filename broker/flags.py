@@ -20,6 +20,8 @@ from broker.metadata.image import PEER_LISTENER
 from broker.metadata.urls import KINDS, shown
 from broker.security.authorizer import AuthorizerSettings
 from broker.security.doors import DoorSettings
+from broker.spot.places import Place
+from broker.spot.places import parse as parse_place
 from broker.telemetry.zones import Networks, parse_zones
 from broker.wal.base import WalError
 from broker.wal.kinds import BESIDE_OBJECTS
@@ -82,6 +84,8 @@ class Config:
     """Of that, what is not the tail's while records are written; None: no limit."""
     allow_host_durability: bool
     spot: bool
+    spot_notices: Place | None
+    """Who knows that this machine will be taken away."""
     instance_type: str
     bill: bool
     otlp_endpoint: str
@@ -183,6 +187,13 @@ def _flags() -> argparse.ArgumentParser:
         help="an object WAL sends a slot at most this often: fewer PUTs, later acks (default 0: one after the other)",
     )
     add("--spot", action="store_true", help="this machine may be taken away at any time")
+    add(
+        "--spot-notices",
+        default="",
+        metavar="WHO",
+        help="who tells that this machine is to be taken away, which empties the broker: aws, gcp, azure or alibaba,"
+        " one of them with =http://host:port, or a URL that is 404 until then; {id} in it: this broker's id",
+    )
     add("--instance-type", default="m7g.large", help="what the bill charges for this machine")
     add("--no-bill", action="store_true", help="write no bill")
     add("--otlp-endpoint", default="", metavar="URL", help="send own traces and metrics there, OTLP over HTTP")
@@ -249,6 +260,7 @@ def _config(given: argparse.Namespace) -> Config:
         catch_up_bandwidth=_size("--catch-up-bandwidth", given.catch_up_bandwidth, 0) or None,
         allow_host_durability=given.allow_host_durability,
         spot=given.spot,
+        spot_notices=_spot_notices(given.spot_notices, given.id),
         instance_type=given.instance_type,
         bill=not given.no_bill,
         otlp_endpoint=_url("--otlp-endpoint", given.otlp_endpoint or None, ("http", "https"), ""),
@@ -329,6 +341,13 @@ def _zones(text: str) -> Networks:
         return parse_zones(text)
     except ValueError as error:
         raise ValueError(f"--zones {error}") from error
+
+
+def _spot_notices(text: str, broker: int) -> Place | None:
+    try:
+        return parse_place(text, broker)
+    except ValueError as error:
+        raise ValueError(f"--spot-notices {error}") from error
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from broker.admin import app as admin
 from broker.admin.app import Admin
-from broker.admin.guard import LEAST_TOKEN, Guard
+from broker.admin.guard import Guard, read_token
 from broker.admin.routes import Broker as Parts
 from broker.api.context import ConnectionInfo, Context, Settings
 from broker.api.fetch_sessions import FetchSessions
@@ -29,7 +29,7 @@ from broker.api.registry import load as load_apis
 from broker.bill.biller import Biller
 from broker.bill.focus import Subject
 from broker.bill.prices import load_prices
-from broker.bill.usage import Reading
+from broker.bill.reading import read_counters
 from broker.clock import Clock
 from broker.exposed import readable
 from broker.flags import Config, Listener
@@ -46,6 +46,8 @@ from broker.metadata.urls import shown
 from broker.objects import ObjectStore, open_store
 from broker.server import Server
 from broker.shares.shares import Shares
+from broker.spot.leaving import Leaving
+from broker.spot.watch import SpotWatch, asked
 from broker.starting import CannotStart, open_port, printable
 from broker.telemetry.counters import Counters
 from broker.telemetry.exporting import exporting
@@ -62,8 +64,6 @@ from broker.wal.kinds import BESIDE_OBJECTS
 _STOP_S = 15.0
 """For handing over and uploading; what is not done by then stays in the WAL, and nothing is lost."""
 _LAST_BILL_S = 3.0
-_TIER1 = ("put", "copy", "list", "multipart")
-_TIER2 = ("get", "head")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +131,7 @@ class Node:
             broker_id=config.id,
             say=self.say,
         )
+        self._spot = self._make_spot_watch()
         await self._logs.lock()
         http = await self._listen()
         await self._logs.start(self._registration(http))
@@ -143,6 +144,7 @@ class Node:
             self._spawn(self._biller.run())
         first = self._listeners[config.listeners[0].name]
         self._serving = True
+        self._spot.start()
         return Address(kafka=f"{first[0]}:{first[1]}", http=http)
 
     async def failed(self) -> Exception:
@@ -152,7 +154,7 @@ class Node:
     async def stop(self) -> None:
         """Hands over and leaves, in bounded time."""
         self._serving = False
-        for part in (self._groups, self._shares, self._transactions):
+        for part in (self._spot, self._groups, self._shares, self._transactions):
             await part.stop()
         try:
             async with asyncio.timeout(_STOP_S):
@@ -242,6 +244,17 @@ class Node:
         store.meter.on_request = self._store_request
         return logs
 
+    def _make_spot_watch(self) -> SpotWatch:
+        leaving = Leaving(
+            self._metadata,
+            self._clock,
+            self.config.id,
+            announce=self._logs.announce,
+            figures=self._logs.stats,
+            say=self.say,
+        )
+        return SpotWatch(asked(self.config.spot_notices, self._clock), leaving, self._clock, self.say)
+
     def _store_request(self, operation: str, status: str, seconds: float) -> None:
         if operation == "get":
             self._times.operation(operation, status, seconds)
@@ -279,15 +292,8 @@ class Node:
         return f"http://{printable(host)}:{bound[1]}"
 
     def _make_admin(self) -> Admin:
-        told = self.config.admin_token_file
-        try:
-            token = told.read_text().strip() if told is not None else None
-        except (OSError, UnicodeDecodeError) as error:
-            raise CannotStart(f"--admin-token-file {told}: {error}; give a file with the token in it") from error
-        if token is not None and len(token) < LEAST_TOKEN:
-            raise CannotStart(f"--admin-token-file {told}: write at least {LEAST_TOKEN} characters into it")
         parts = Parts(id=self.config.id, metadata=self._metadata, logs=self._logs, clock=self._clock)
-        return Admin(parts, Guard(host=self.config.http_host, token=token))
+        return Admin(parts, Guard(host=self.config.http_host, token=read_token(self.config.admin_token_file)))
 
     def _advertised(self, listener: Listener, port: int) -> tuple[str, int]:
         told = self.config.advertised.get(listener.name, listener)
@@ -342,18 +348,7 @@ class Node:
             subject=subject,
             prices=load_prices(),
             clock=self._clock,
-            read=self._reading,
-        )
-
-    def _reading(self) -> Reading:
-        requests = self._store.meter.requests
-        stats = self._logs.stats
-        stored = stats.live_object_bytes + stats.marked_object_bytes if self._logs.is_controller else 0
-        return Reading(
-            tier1_requests=sum(count for (operation, _), count in requests.items() if operation in _TIER1),
-            tier2_requests=sum(count for (operation, _), count in requests.items() if operation in _TIER2),
-            cross_zone_bytes=sum(self._counters.cross_zone_bytes.values()) + self._counters.near_bytes,
-            stored_bytes=stored,
+            read=lambda: read_counters(self._store, self._logs, self._counters),
         )
 
     def _metrics(self) -> Metrics:
@@ -377,6 +372,7 @@ class Node:
             metadata=self._metadata,
             logs=self._logs,
             store=self._store,
+            spot=self._spot,
         )
         return Metrics(sources)
 

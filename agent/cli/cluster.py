@@ -49,6 +49,9 @@ def _up(
     scrape_interval: Annotated[str, typer.Option(help="The agent's scrape interval.")] = "5s",
     broker_config: Annotated[list[str], typer.Option(help="key=value for every broker; repeatable.")] = [],  # noqa: B006
     upload_interval: Annotated[float, typer.Option(min=0.0, help="Seconds between uploads; 0 for the default.")] = 0.0,
+    spot_notices: Annotated[
+        str, typer.Option(help="Who tells a broker that its machine will be taken away: as `broker --spot-notices`.")
+    ] = "",
     config: Annotated[str, typer.Option(help="streampilot.toml for the agent.")] = "",
     security: Annotated[
         str, typer.Option(help="What guards the brokers' listeners: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
@@ -93,6 +96,7 @@ def _up(
             scrape_interval=scrape_interval,
             broker_config=tuple(broker_config),
             upload_interval=upload_interval,
+            spot_notices=spot_notices,
             config=config,
             security=security,
             scram_credentials=scram_credentials and str(Path(scram_credentials).absolute()),

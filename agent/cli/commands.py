@@ -29,6 +29,7 @@ class UpOptions:
     scrape_interval: str
     broker_config: tuple[str, ...]
     upload_interval: float
+    spot_notices: str
     config: str
     security: str
     """Kafka's security protocol of the clients' listeners."""
@@ -53,6 +54,8 @@ def broker_command(options: UpOptions, number: int, kafka_port: int, http_port: 
         command += ["--zones", options.zone_cidrs]
     if options.upload_interval:
         command += ["--upload-interval", f"{options.upload_interval:g}"]
+    if options.spot_notices:
+        command += ["--spot-notices", options.spot_notices]
     if options.scram_credentials:
         command += ["--scram-credentials", options.scram_credentials]
     for pair in options.broker_config:

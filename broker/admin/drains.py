@@ -15,8 +15,8 @@ from broker.admin.brokers import check_known
 from broker.admin.errors import AdminError
 from broker.admin.progress import Drain
 from broker.admin.routes import Answer, Asked, Broker, Field, Route
-from broker.metadata import moves
-from broker.metadata.image import Image
+from broker.metadata import doomed, moves
+from broker.metadata.database import Tx
 
 DEADLINE_S = 20.0
 MAX_DEADLINE_S = 120.0
@@ -29,7 +29,7 @@ async def drain(broker: Broker, asked: Asked) -> Answer:
     await broker.metadata.refresh()
     check_known(broker, id)
     now = broker.clock.monotonic()
-    total = await broker.metadata.change(lambda tx: moves.drain(tx, id))
+    total = await broker.metadata.change(lambda tx: _drain(tx, id))
     deadline_s = float(asked.values.get("deadline_s", DEADLINE_S))
     number = max(broker.drains, default=0) + 1
     mine = Drain(id=number, broker=id, total=total, begun=now, deadline=now + deadline_s)
@@ -47,11 +47,16 @@ async def drain(broker: Broker, asked: Asked) -> Answer:
     return status, _progress(broker, mine)
 
 
+def _drain(tx: Tx, id: int) -> int:
+    doomed.disown(tx, id)
+    return moves.drain(tx, id)
+
+
 async def _end(broker: Broker, drain: Drain) -> None:
     """Notes when the last partition has left."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(MAX_DEADLINE_S):
-            await broker.metadata.until(lambda image: _left(image, drain.broker) == 0)
+            await broker.metadata.until(lambda image: image.owned_by(drain.broker) == 0)
             drain.seconds = broker.clock.monotonic() - drain.begun
             broker.logs.stats.drains += 1
     status = "error" if drain.seconds is None else "ok"
@@ -70,12 +75,8 @@ async def follow(broker: Broker, asked: Asked) -> Answer:
     return HTTPStatus.OK, _progress(broker, found)
 
 
-def _left(image: Image, id: int) -> int:
-    return sum(each.owner == id for topic in image.topics.values() for each in topic.partitions)
-
-
 def _progress(broker: Broker, drain: Drain) -> dict[str, Any]:
-    left, now = _left(broker.metadata.image, drain.broker), broker.clock.monotonic()
+    left, now = broker.metadata.image.owned_by(drain.broker), broker.clock.monotonic()
     state = "done" if left == 0 else "late" if now > drain.deadline else "draining"
     return {
         "id": drain.id,

@@ -8,12 +8,27 @@ import hmac
 import ipaddress
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 
 from broker.admin.errors import AdminError
 from broker.http import Request
+from broker.starting import CannotStart
 
 LEAST_TOKEN = 16
 """Characters of a token: fewer could be guessed."""
+
+
+def read_token(told: Path | None) -> str | None:
+    """The token that is in the file of `--admin-token-file`; CannotStart when there is none worth the name."""
+    if told is None:
+        return None
+    try:
+        token = told.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"--admin-token-file {told}: {error}; give a file with the token in it") from error
+    if len(token) < LEAST_TOKEN:
+        raise CannotStart(f"--admin-token-file {told}: write at least {LEAST_TOKEN} characters into it")
+    return token
 
 
 def is_loopback(host: str) -> bool:

@@ -150,6 +150,10 @@ class Image:
         topic = self.topic(name_or_id)
         return topic.partitions[index] if topic is not None and 0 <= index < len(topic.partitions) else None
 
+    def owned_by(self, broker: int) -> int:
+        """How many partitions it leads."""
+        return sum(each.owner == broker for topic in self.topics.values() for each in topic.partitions)
+
     def alive(self) -> list[Broker]:
         """Live brokers by id."""
         return [broker for _, broker in sorted(self.brokers.items()) if broker.alive]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from broker.errors import DuplicateResource, NotController, StaleBrokerEpoch
+from broker.metadata import doomed
 from broker.metadata.database import Tx
 from broker.metadata.hosts import refuse_second_host
 from broker.metadata.image import NOBODY, Recovery
@@ -29,6 +30,7 @@ def register(tx: Tx, me: Registration, now_ms: int) -> tuple[int, Recovery | Non
         *(me.id, epoch, json.dumps({k: list(v) for k, v in me.listeners.items()}), me.http, me.zone, int(me.spot)),
         *(me.version, me.host_id, me.wal_url, now_ms, now_ms),
     )
+    doomed.stay(tx, me.id)
     tx.changed(BROKERS)
     if not tx.one("SELECT 1 FROM epochs WHERE broker = ? AND broker_epoch < ? AND end_ IS NULL", me.id, epoch):
         tx.run("DELETE FROM recoveries WHERE broker = ?", me.id)
@@ -41,7 +43,7 @@ _TOLD = (
     *("epoch", "alive", "heartbeat", "listeners", "http", "zone", "spot", "version", "host_id", "wal_url"),
     *("started_at_ms", "registered_at_ms"),
 )
-"""What a registration sets; whether the broker is cordoned stays as it was."""
+"""What a registration sets; a cordon stays as it was, unless a spot notice brought it."""
 
 
 def _refuse_twin(tx: Tx, me: Registration) -> None:

@@ -20,6 +20,7 @@ txn_partitions       what the transaction under way, or being ended, has written
 txn_offsets          offsets that become the group's in the same transaction that decides to commit
 share_partitions     what a share group has done with a partition (KIP-932), start and records beyond it; conditional on
                      the partition's leadership, and on `state_epoch`, which an administrator's change raises
+doomed               brokers whose cordon a spot notice brought, so that it ends with the machine
 departed             brokers that said goodbye and owe nothing, with the epoch they had: the next registration voids it
 """
 
@@ -141,6 +142,9 @@ MIGRATIONS: tuple[str, ...] = (
       state_epoch INTEGER NOT NULL, leader_epoch INTEGER NOT NULL, states TEXT NOT NULL,
       PRIMARY KEY(group_id, topic_id, partition)) WITHOUT ROWID;
     CREATE INDEX share_partitions_by_topic ON share_partitions(topic_id);
+    """,
+    """
+    CREATE TABLE doomed(broker INTEGER PRIMARY KEY);
     """,
 )
 

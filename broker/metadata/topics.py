@@ -14,6 +14,7 @@ from broker.errors import (
     UnknownTopicOrPartition,
 )
 from broker.ids import Entropy, new_uid, new_uuid
+from broker.metadata import doomed
 from broker.metadata.database import Tx
 from broker.metadata.image import INTERNAL, NOBODY
 from broker.metadata.picture import BROKERS, CONFIGS, TOPIC
@@ -171,6 +172,7 @@ def _put_configs(tx: Tx, kind: str, name: str, put: Mapping[str, str]) -> None:
 
 def cordon(tx: Tx, broker: int, on: bool) -> None:
     """A cordoned broker keeps what it owns and gets nothing new."""
+    doomed.disown(tx, broker)
     tx.run("UPDATE brokers SET cordoned = ? WHERE id = ?", int(on), broker)
     tx.changed(BROKERS)
 

@@ -41,6 +41,18 @@ _BROKER = {
     "process_resident_memory_bytes": _gauge("Memory in RAM."),
     "process_start_time_seconds": _gauge("When the process started, Unix time."),
     "streampilot_broker_registered_timestamp_seconds": _gauge("When this broker joined the cluster, Unix time."),
+    "streampilot_broker_cordoned": _gauge("1 while this broker gets no new partitions."),
+    "kafka_stream_spot_notice_timestamp_seconds": _gauge(
+        "Since when this machine is known to be taken away (interruption), or is likelier to be (rebalance), Unix time;"
+        " no series while nobody says so.",
+        *("kind", "source", "detail"),
+    ),
+    "kafka_stream_spot_notice_deadline_timestamp_seconds": _gauge(
+        "By when it may be gone, Unix time; no series where that is not said.", "kind", "source", "detail"
+    ),
+    "kafka_stream_spot_look_count_total": _counter(
+        "Looks for such a notice (--spot-notices), by whether the service answered: ok, error.", "outcome"
+    ),
     "streampilot_event_loop_max_step_seconds": _gauge(
         "Longest step of the event loop in the last one to two minutes; waiting for a core is left out."
     ),

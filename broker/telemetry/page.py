@@ -9,6 +9,7 @@ from broker.log import Logs
 from broker.metadata import Metadata
 from broker.metadata.image import Image
 from broker.objects import ObjectStore
+from broker.spot.watch import SpotWatch
 from broker.telemetry.clients import write_clients, write_requests, write_security
 from broker.telemetry.cluster import Partitions, Placement, placement, write_cluster
 from broker.telemetry.counters import Counters
@@ -16,6 +17,7 @@ from broker.telemetry.exposition import Page
 from broker.telemetry.loopwatch import LoopWatch
 from broker.telemetry.process import write_process
 from broker.telemetry.pushed import ClientTelemetry
+from broker.telemetry.spot import write_spot
 from broker.telemetry.storage import StorageTimes, write_caches, write_compaction, write_objects, write_operations
 from broker.turns import Turns
 
@@ -47,6 +49,7 @@ class Sources:
     metadata: Metadata
     logs: Logs
     store: ObjectStore
+    spot: SpotWatch
 
 
 class Metrics:
@@ -97,6 +100,8 @@ class Metrics:
         broker = image.brokers.get(me.broker_id)
         registered = broker.registered_at_ms / 1000 if broker is not None else None
         page.one("streampilot_broker_registered_timestamp_seconds", registered)
+        page.one("streampilot_broker_cordoned", float(broker.cordoned) if broker is not None else None)
+        write_spot(page, self._from.spot)
         page.one("streampilot_event_loop_max_step_seconds", watch.longest_s())
         page.one("streampilot_event_loop_max_lag_seconds", watch.longest_lag_s())
 

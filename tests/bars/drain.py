@@ -2,7 +2,7 @@
 
 `python -m tests.bars.drain [--partitions 500] [--rate-mb 20]`. Three real broker processes with that many partitions
 each, written at the rate; a probe at 100 Hz on one partition of each. First `POST /admin/v1/drain` for one broker, then
-SIGTERM (a spot notice) for another. Told for each: seconds, and the longest silence of the probes. The last line is the
+SIGTERM for another. Told for each: seconds, and the longest silence of the probes. The last line is the
 verdict; exit 0 only when both took at most 20 s, nothing came back to the drained broker by itself, and no error
 reached a client.
 """

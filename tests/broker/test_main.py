@@ -207,6 +207,7 @@ def test_a_broker_ends_with_its_parent(broker, tmp_path):
         (["--wal-size", "1MiB"], "at least 16MiB"),
         (["--upload-interval", "0"], "seconds above 0"),
         (["--instance-type", "x9.huge"], "m7g.large"),
+        (["--spot-notices", "ibm"], "--spot-notices ibm: write aws, gcp, azure, alibaba"),
         (["--nonsense"], "--nonsense"),
     ],
 )

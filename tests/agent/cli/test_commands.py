@@ -9,7 +9,7 @@ def _options(**changes):
     defaults = dict(  # noqa: C408
         brokers=3, directory=Path("/d"), port=9092, http_port=0, agent_port=8099, objects="", wal="", metadata="",
         zones=("a", "b"), zone_cidrs="", cluster="local", restart=False, time_scale=1.0, scrape_interval="5s",
-        broker_config=(), upload_interval=0.0, config="", security="PLAINTEXT",
+        broker_config=(), upload_interval=0.0, spot_notices="", config="", security="PLAINTEXT",
         scram_credentials="", command_config="", exit_with_parent=False,
     )  # fmt: skip
     return UpOptions(**{**defaults, **changes})
@@ -38,8 +38,13 @@ def test_an_object_wal_and_the_metadata_go_to_every_broker_as_they_are():
         assert _flag(command, "--metadata") == "postgresql://user@db/streams"
 
 
+def test_who_tells_of_a_machine_s_end_is_asked_by_every_broker():
+    options = _options(spot_notices="http://drains/{id}")
+    assert [_flag(broker_command(options, n, 0, 0), "--spot-notices") for n in (0, 1)] == ["http://drains/{id}"] * 2
+
+
 def test_what_was_not_asked_for_is_left_to_the_broker():
-    assert {"--objects", "--wal", "--metadata"}.isdisjoint(broker_command(_options(), 0, 9092, 8080))
+    assert {"--objects", "--wal", "--metadata", "--spot-notices"}.isdisjoint(broker_command(_options(), 0, 9092, 8080))
 
 
 def test_the_command_that_starts_a_broker_again_does_not_hang_on_its_parent():
