@@ -160,7 +160,12 @@ class Agent:
             },
             "findings": len(self._open),
             "sources": self._sources,
-            "notes": [*self.rooms.store.said, *self._bills.notes(), *self._spending.notes(), *self.rooms.meter.notes],
+            "notes": [
+                *self.rooms.store.notes(),
+                *self._bills.notes(),
+                *self._spending.notes(),
+                *self.rooms.meter.notes,
+            ],
         }
 
     def overview(self) -> dict[str, Any]:

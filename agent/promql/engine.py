@@ -73,7 +73,7 @@ class Engine:
         )
         try:
             with np.errstate(all="ignore"):
-                return evaluator.evaluate(node, grid), evaluator.warnings
+                return evaluator.evaluate(node, grid), budget.warnings
         except RecursionError as error:
             raise QueryError("the query is nested too deeply") from error
 

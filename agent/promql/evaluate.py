@@ -27,8 +27,6 @@ class Evaluator:
     def __init__(self, source: Source, settings: Settings, budget: Budget, *, start_ms: int, end_ms: int) -> None:
         self._settings = settings
         self._budget = budget
-        self.warnings: list[str] = []
-        """What the asker should know of the answer."""
         self._source = source
         self._start_ms = start_ms
         self._end_ms = end_ms
@@ -169,7 +167,7 @@ class Evaluator:
             function=function,
         )
         if found is not None:
-            self.warnings.append(
+            self._budget.warnings.append(
                 f"{function}() of {len(selection.ids)} series was computed from five-minute rollups, for its "
                 f"samples are more than the {self._settings.most_samples} that one query may load"
             )

@@ -55,12 +55,14 @@ class Grid:
 
 @dataclass(kw_only=True)
 class Budget:
-    """Counts samples and watches the deadline of one query."""
+    """Counts samples and watches the deadline of one query, and gathers what is to be said of it."""
 
     most_samples: int
     deadline: float
     monotonic: Callable[[], float]
     samples: int = field(default=0, init=False)
+    warnings: list[str] = field(default_factory=list, init=False)
+    """What the asker should know of the answer."""
 
     def charge(self, samples: int) -> None:
         """TooMuch beyond the limit; TooSlow past the deadline."""

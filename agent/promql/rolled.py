@@ -94,6 +94,7 @@ def from_rollups(
         (until - 1) * BUCKET_MS,
         FUNCTIONS[function].measure,
     )
+    budget.warnings += source.lost(begin * BUCKET_MS, until * BUCKET_MS - 1, rolled=True)
     if grown is None or int(grown.count.sum()) <= budget.left:
         return None
     table = _Table.of(grown, groups.count, begin, until)

@@ -78,6 +78,7 @@ class Reader:
         selection = self.source.select(matchers)
         since, until = int(ends.min()) - before_ms, int(ends.max())
         samples = self.source.read(selection.ids, since, until, self.budget.left)
+        self.budget.warnings += self.source.lost(since, until)
         self.budget.charge(len(samples.times))
         seen = np.zeros(len(selection.ids), dtype=np.bool_)
         seen[samples.row] = True

@@ -79,3 +79,6 @@ class Source(Protocol):
         self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int, measure: Measure
     ) -> Grown | None:
         """Rollups that start in [since, until], made one by group; None where none are kept."""
+
+    def lost(self, since_ms: int, until_ms: int, *, rolled: bool = False) -> list[str]:
+        """What answers about [since, until] have to do without, in words; `rolled`: those from rollups."""

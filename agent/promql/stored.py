@@ -22,6 +22,7 @@ from agent.store.samples import SampleStore
 from agent.store.seen import SeenSeries
 
 _MOST_KEPT = 128
+_MOST_NAMED = 5
 _FAR_MS = 4_102_444_800_000
 """The year 2100: whenever a series was first seen, it was before."""
 _DENSEST_PER_S = 1.0
@@ -98,6 +99,13 @@ class StoredSource:
         """Rollups that start in [since, until], made one by group."""
         found = self._reader.grouped(ids, groups, since_ms, until_ms, measure)
         return Grown(group=found.group, start=found.start_ms, value=found.value, count=found.count)
+
+    def lost(self, since_ms: int, until_ms: int, *, rolled: bool = False) -> list[str]:
+        """Files of samples, or of rollups, that are damaged or gone and touch [since, until]; the first few by name."""
+        since, until = reading.time_of(max(since_ms, 0)), reading.time_of(min(max(until_ms, 0), _FAR_MS))
+        found = self._store.lost(["rollups" if rolled else "samples"], since, until)
+        more = [f"{len(found) - _MOST_NAMED} more files are damaged or gone"] if len(found) > _MOST_NAMED else []
+        return [f"incomplete: {loss}" for loss in found[:_MOST_NAMED]] + more
 
 
 def _rows(ids: NDArray[np.int32], series: NDArray[np.int32]) -> NDArray[np.int32]:

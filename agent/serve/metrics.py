@@ -28,6 +28,7 @@ NAMES = frozenset(
         "streampilot_scrape_up",
         "streampilot_agent_samples_total",
         "streampilot_agent_dropped_samples_total",
+        "streampilot_agent_damaged_files",
         "streampilot_agent_admin_calls_total",
         "streampilot_agent_llm_tokens_last_hour",
         "streampilot_agent_cpu_seconds_total",
@@ -142,6 +143,12 @@ class AgentMetrics:
         usage = self._fleet.usage()
         yield _counter("streampilot_agent_samples", "Samples stored", usage.samples)
         yield _counter("streampilot_agent_dropped_samples", "Samples refused or lost, counted", usage.dropped_samples)
+        damaged = GaugeMetricFamily(
+            "streampilot_agent_damaged_files", "Files of the store that are damaged or gone, by kind", labels=["kind"]
+        )
+        for kind, number in sorted(self._fleet.house.store.put_aside().items()):
+            damaged.add_metric([kind], number)
+        yield damaged
         yield _gauge("streampilot_agent_llm_tokens_last_hour", "Model tokens, last hour", usage.llm_tokens)
         times = self._process.cpu_times()
         yield _counter("streampilot_agent_cpu_seconds", "CPU this agent used", times.user + times.system)

@@ -94,6 +94,14 @@ class Asked:
         return int(text) or None if text else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Warned:
+    """An answer with something to say about it."""
+
+    data: Any
+    warnings: list[str]
+
+
 def router(fleet: Fleet) -> APIRouter:
     """The routes."""
     house = fleet.house
@@ -141,11 +149,15 @@ def _queries(routes: APIRouter, engine: Engine, turns: threading.BoundedSemaphor
 def _names(routes: APIRouter, engine: Engine) -> None:
     source, settings = engine.source, engine.settings
 
+    def named(asked: Asked, found: list[Any]) -> Warned:
+        span = asked.span_ms()
+        return Warned(data=found[: asked.limit()], warnings=source.lost(*span) if span else [])
+
     def series(asked: Asked) -> Any:
-        return catalogue.series(source, asked.every("match[]"), settings, asked.span_ms())[: asked.limit()]
+        return named(asked, catalogue.series(source, asked.every("match[]"), settings, asked.span_ms()))
 
     def labels(asked: Asked) -> Any:
-        return catalogue.label_names(source, asked.every("match[]"), settings, asked.span_ms())[: asked.limit()]
+        return named(asked, catalogue.label_names(source, asked.every("match[]"), settings, asked.span_ms()))
 
     _both(routes, "/series", "The series that match", series)
     _both(routes, "/labels", "The names of labels", labels)
@@ -153,9 +165,8 @@ def _names(routes: APIRouter, engine: Engine) -> None:
     @routes.get("/label/{name}/values", summary="The values of one label")
     async def values(name: str, request: Request) -> Response:
         def found(asked: Asked) -> Any:
-            return catalogue.label_values(source, name, asked.every("match[]"), settings, asked.span_ms())[
-                : asked.limit()
-            ]
+            selectors = asked.every("match[]")
+            return named(asked, catalogue.label_values(source, name, selectors, settings, asked.span_ms()))
 
         return await _answer(request, found)
 
@@ -196,7 +207,10 @@ async def _answer(request: Request, work: Callable[[Asked], Any]) -> Response:
         return _refusal(503, "internal", str(error))
     if isinstance(data, bytes):
         return Response(data, media_type="application/json")
-    warnings = data.pop("warnings", []) if isinstance(data, dict) and "resultType" in data else []
+    if isinstance(data, Warned):
+        data, warnings = data.data, data.warnings
+    else:
+        warnings = data.pop("warnings", []) if isinstance(data, dict) and "resultType" in data else []
     return JSONResponse({"status": "success", "data": data} | ({"warnings": warnings} if warnings else {}))
 
 

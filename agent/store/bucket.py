@@ -76,11 +76,13 @@ class Bucket:
         except (BaseError, OSError) as error:
             raise self._away("written", error) from error
 
-    def get(self, key: str, draft: Path, size: int) -> None:
-        """Into a file, which then has `size` bytes."""
+    def get(self, key: str, draft: Path) -> None:
+        """Into a file, which then has all that the object has."""
         try:
+            answer = obstore.get(self._store, key)
+            size = answer.meta["size"]
             with draft.open("wb") as out:
-                for chunk in obstore.get(self._store, key).stream():
+                for chunk in answer.stream():
                     out.write(bytes(chunk))
         except FileNotFoundError as error:
             draft.unlink(missing_ok=True)
@@ -91,6 +93,15 @@ class Bucket:
         if (came := draft.stat().st_size) != size:
             draft.unlink()
             raise BucketAway(f"{self.url}/{key} gave {came} bytes of {size}")
+
+    def rename(self, key: str, to: str) -> None:
+        """Copies it and deletes the first: cut off in between, both are there."""
+        try:
+            obstore.rename(self._store, key, to)
+        except FileNotFoundError as error:
+            raise Gone(f"{self.url} has no {key}") from error
+        except (BaseError, OSError) as error:
+            raise self._away("tidied", error) from error
 
     def delete(self, keys: list[str]) -> None:
         """What is not there is not missed."""

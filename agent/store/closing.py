@@ -14,10 +14,12 @@ from pathlib import Path
 
 import duckdb
 
-from agent.store.errors import StoreError
-from agent.store.hours import HOUR, ORDER, column_names, split_name
+from agent.store.errors import FilesChanged, StoreError
+from agent.store.failures import first_line
+from agent.store.hours import HOUR, ORDER, column_names, files_in, split_name
 from agent.store.rollups import COLUMNS, HOUR_OF, hour_rollup_sql
-from agent.store.shelf import Shelf, put
+from agent.store.seal import MARK, seal
+from agent.store.shelf import Shelf
 
 MOST_BACKFILL = 24
 """Hours without rollups (of a release that made none) that one call makes up for."""
@@ -47,10 +49,13 @@ class Closer:
             )
             if closed:
                 self._export(cursor, "FROM series", self._shelf.series)
+                ((numbers,),) = cursor.execute("SELECT coalesce(max(id), -1) + 1 FROM series").fetchall()
+                self._shelf.ledger.numbered(numbers)
             steps: list[Callable[[], None]] = [partial(self._make_up, cursor)]
             steps += [partial(self._roll, cursor, name, *(named or ("", ""))) for named, name in closed]
             _each([*steps, partial(self._merge_days, cursor, now[:8])])
         finally:
+            self._shelf.ledger.save()
             cursor.close()
 
     def _roll(self, cursor: duckdb.DuckDBPyConnection, name: str, kind: str, hour: str) -> None:
@@ -72,7 +77,7 @@ class Closer:
             if _count(cursor, name) != before:  # rows came late, by a clock that stepped back: next time
                 draft.unlink()
                 return
-            put(draft, file)
+            self._shelf.put(draft, file)
             cursor.execute(f"DROP TABLE {name}")
 
     def _rollup(self, cursor: duckdb.DuckDBPyConnection, samples: Path, hour: str) -> None:
@@ -106,15 +111,14 @@ class Closer:
             draft = whole.with_suffix(".draft")
             self._copy(cursor, f"FROM ({source}) ORDER BY series, ts", draft)
             with self._lock:
-                put(draft, whole)
-                for hour in hours:
-                    self._shelf.remove(self._shelf.rollup(hour))
+                self._shelf.put(draft, whole)
+                self._shelf.remove(self._shelf.rollup(hour) for hour in hours)
 
     def _export(self, cursor: duckdb.DuckDBPyConnection, sql: str, file: Path) -> None:
         draft = file.with_suffix(".draft")
         self._copy(cursor, sql, draft)
         with self._lock:
-            put(draft, file)
+            self._shelf.put(draft, file)
 
     def _copy(self, cursor: duckdb.DuckDBPyConnection, sql: str, draft: Path) -> None:
         # Numbers are a tenth smaller without a dictionary in front of zstd; names are not.
@@ -122,8 +126,14 @@ class Closer:
         try:
             cursor.execute(
                 f"COPY ({sql}) TO '{draft}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {LEVEL}, "
-                f"ROW_GROUP_SIZE {ROW_GROUP}{plain})"
+                f"ROW_GROUP_SIZE {ROW_GROUP}, KV_METADATA {{{MARK}: '1'}}{plain})"
             )
+            seal(draft)
+        except duckdb.Error as error:
+            draft.unlink(missing_ok=True)
+            if self._shelf.examine(files_in(sql)):
+                raise FilesChanged(f"{draft.stem} is rolled off next time: {first_line(error)}") from error
+            raise
         except BaseException:
             draft.unlink(missing_ok=True)
             raise

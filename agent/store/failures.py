@@ -71,6 +71,11 @@ def judge(error: Exception, path: Path) -> Failure:
     return Failure(damaged=damaged, unclear=not damaged, remedy="move it away and start again")
 
 
+def around(error: Exception) -> bool:
+    """Whether it is about the machine around a file, and says nothing of what the file holds."""
+    return any(re.search(said, str(error).lower()) for said, _ in AROUND)
+
+
 def first_line(error: Exception) -> str:
     """An error in a line of bounded length."""
     return (str(error).splitlines() or [type(error).__name__])[0][:300]

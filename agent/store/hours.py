@@ -9,8 +9,10 @@ next roll-off merges them. `at`, `group`, `offset` and `end` are not free as col
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import MappingProxyType
 
 HOUR = timedelta(hours=1)
@@ -39,6 +41,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
 )
 """Kind to its columns."""
 
+_FILES = re.compile(r"'([^']+\.parquet)'")
 ORDER: Mapping[str, str] = MappingProxyType({"samples": "series, ts"})
 """How a closed hour is sorted, where it is not by time."""
 
@@ -60,8 +63,24 @@ def within(spans: Iterable[str], since: datetime, until: datetime) -> list[str]:
     Chosen from what there is, because a range may be all of time.
     """
     first, last = f"{since:%Y%m%d%H}", f"{until:%Y%m%d%H}"
-    return sorted(span for span in set(spans) if first[: len(span)] <= span <= last[: len(span)])
+    return sorted(span for span in set(spans) if touches(span, first, last))
+
+
+def touches(span: str, first: str, last: str) -> bool:
+    """Whether an hour or day has a part in the hours from `first` to `last`."""
+    return first[: len(span)] <= span <= last[: len(span)]
 
 
 def column_names(kind: str) -> list[str]:
     return [column.split()[0] for column in KINDS[kind].split(", ")]
+
+
+def files_in(sql: str) -> list[Path]:
+    """The files that a statement reads."""
+    return [Path(name) for name in _FILES.findall(sql)]
+
+
+def no_rows(kind: str) -> str:
+    """A SELECT of a kind's columns that finds nothing."""
+    columns = [column.split(" ", 1) for column in KINDS[kind].split(", ")]
+    return f"SELECT {', '.join(f'NULL::{type} AS {name}' for name, type in columns)} WHERE false"

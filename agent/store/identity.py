@@ -63,13 +63,13 @@ class Identities:
         self._pending.append((number, cluster, target, name, labels))
         return number
 
-    def load(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Takes over what the database knows; what was pending is given numbers again."""
+    def load(self, connection: duckdb.DuckDBPyConnection, least: int = 0) -> None:
+        """Takes over what the database knows; what was pending is given numbers again, and none below `least`."""
         cursor = connection.execute(f"SELECT id, {DIGEST} FROM series")
         self._numbers = {}
         while rows := cursor.fetchmany(10_000):
             self._numbers.update((key, id) for id, key in rows)
-        self._next = max(self._numbers.values(), default=-1) + 1
+        self._next = max(least, max(self._numbers.values(), default=-1) + 1)
         self._of = Counter(dict(connection.execute("SELECT cluster, count(*) FROM series GROUP BY 1").fetchall()))
         pending, self._pending = self._pending, []
         for _, cluster, target, name, labels in pending:

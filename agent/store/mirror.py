@@ -10,12 +10,14 @@ Laws:
    newest rollups.
 3. What is to go (retention, hours that became a day) is deleted in the bucket after every upload that was due.
 4. A bucket that does not answer costs no sample: files stay here, and only above `max_disk` do the oldest go.
-5. What is read comes back whole under its name first; the least recently used makes room, and a question that needs
+5. An object that is damaged, twice as it came, is renamed to `corrupt/...` in the bucket, and not asked for again.
+6. What is read comes back whole under its name first; the least recently used makes room, and a question that needs
    more than half of `max_disk` is refused.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -25,6 +27,7 @@ from pathlib import Path
 
 from agent.store.bucket import Bucket, BucketAway, Gone
 from agent.store.errors import StoreError
+from agent.store.seal import decode, look
 
 FOLDERS = ("hours", "rollups")
 SERIES = "hours/series.parquet"
@@ -58,6 +61,9 @@ class Mirror:
         self._fetching = threading.Lock()
         self._there: dict[str, Stamp] = {}
         self._doomed: set[str] = set()
+        self._aside: dict[str, str] = {}
+        """Damaged objects, and the names that they are to have."""
+        self._damaged: Callable[[str, str, str], None] = lambda key, why, kept: None
         self._used: dict[str, int] = {}
         self._uses = 0
         self._listed = False
@@ -65,6 +71,15 @@ class Mirror:
         self._vanished: set[str] = set()
         self._dirty = False
         self._read_list()
+
+    def on_damage(self, damaged: Callable[[str, str, str], None]) -> None:
+        """Who is told of an object that is damaged: its key, why, and where it is kept."""
+        self._damaged = damaged
+
+    def has(self, file: Path) -> bool:
+        """Whether the bucket has it, as of the last look."""
+        with self._lock:
+            return self._key(file) in self._there
 
     def names(self, folder: str) -> set[str]:
         """File names of a folder that are in the bucket."""
@@ -96,6 +111,7 @@ class Mirror:
         try:
             if not self._listed:
                 self._look()
+            self._rename()
             sent = self._upload()
             with self._lock:
                 doomed = sorted(self._doomed)
@@ -121,7 +137,7 @@ class Mirror:
         with self._lock:
             self._there = {key: stamp for key, stamp in self._there.items() if key in listed}
             for key, held in listed.items():
-                known = key in self._there or key in self._doomed or (self._directory / key).exists()
+                known = key in self._there or key in {*self._doomed, *self._aside} or (self._directory / key).exists()
                 if not known and key.startswith(tuple(f"{folder}/" for folder in FOLDERS)):
                     self._there[key] = (held.bytes, held.changed_ns)
             self._listed = self._dirty = True
@@ -130,7 +146,9 @@ class Mirror:
         due = self._due()
         for sent, key in enumerate(due, start=1):
             file = self._directory / key
-            stamp = _stamp(file)
+            stamp = stamp_of(file)
+            if not stamp[1] or look(file).problem:  # gone or damaged meanwhile: the shelf sees to that
+                continue
             self._bucket.put(key, file)
             with self._lock:
                 self._there[key] = stamp
@@ -143,7 +161,7 @@ class Mirror:
     def _due(self) -> list[str]:
         files = [file for folder in FOLDERS for file in sorted((self._directory / folder).glob("*.parquet"))]
         with self._lock:
-            due = [key for file in files if self._there.get(key := self._key(file)) != _stamp(file)]
+            due = [key for file in files if self._there.get(key := self._key(file)) != stamp_of(file)]
         return sorted(due, key=lambda key: key != SERIES)
 
     # And back
@@ -169,6 +187,8 @@ class Mirror:
                 self._fetch(self._missing(wanted)[0])
             except BucketAway as error:
                 raise StoreError(f"{error}; ask for a time that is still here, or again when it answers") from error
+            except OSError as error:
+                raise StoreError(f"what {self.url} gave cannot be kept here: {error}") from error
 
     def _missing(self, wanted: Sequence[str]) -> tuple[list[str], int]:
         gone = [key for key in wanted if not (self._directory / key).exists()]
@@ -179,19 +199,52 @@ class Mirror:
     def _fetch(self, keys: Iterable[str]) -> None:
         for key in keys:
             with self._lock:
-                size, changed_ns = self._there[key]
+                _, changed_ns = self._there[key]
             file = self._directory / key
             draft = file.with_suffix(".fetched")
             try:
-                self._bucket.get(key, draft, size)
+                problem = self._get(key, draft)
             except Gone:
                 with self._lock:
                     self._there.pop(key, None)
                     self._vanished.add(key)
                     self._dirty = True
                 continue
+            if problem:
+                self._set_aside(key, problem)
+                draft.unlink()
+                continue
             os.utime(draft, ns=(changed_ns, changed_ns))
+            with self._lock:
+                self._there[key] = stamp_of(draft)
             self._put(draft, file)
+
+    def _get(self, key: str, draft: Path) -> str:
+        """What is wrong with an object, which may have been its way here: so it is asked for twice."""
+        problem = ""
+        for _ in range(2):
+            self._bucket.get(key, draft)
+            if not (problem := decode(draft).problem):
+                break
+        return problem
+
+    def _set_aside(self, key: str, problem: str) -> None:
+        with self._lock:
+            _, changed_ns = self._there.pop(key)
+            kept = self._aside[key] = f"corrupt/{key}.{changed_ns // 1_000_000}"
+            self._dirty = True
+        self._damaged(key, problem, f"{self.url}/{kept}")
+
+    def _rename(self) -> None:
+        """Before an upload, which may be of a file that takes the damaged one's place."""
+        with self._lock:
+            aside = dict(self._aside)
+        for key, kept in aside.items():
+            with contextlib.suppress(Gone):
+                self._bucket.rename(key, kept)
+            with self._lock:
+                del self._aside[key]
+                self._dirty = True
 
     def evict(self, over: int, keep: Sequence[str] = ()) -> int:
         """Removes files here that are in the bucket until `over` bytes are free, the least used first; how many."""
@@ -203,7 +256,7 @@ class Mirror:
                 if freed >= over:
                     break
                 file = self._directory / key
-                if file.exists() and _stamp(file) == self._there[key]:
+                if file.exists() and stamp_of(file) == self._there[key]:
                     file.unlink()
                     freed += self._there[key][0]
                     self._used.pop(key, None)
@@ -229,7 +282,7 @@ class Mirror:
         return f"{file.parent.name}/{file.name}"
 
     def _bytes(self) -> int:
-        return sum(_stamp(file)[0] for folder in FOLDERS for file in (self._directory / folder).glob("*.parquet"))
+        return sum(stamp_of(file)[0] for folder in FOLDERS for file in (self._directory / folder).glob("*.parquet"))
 
     def _read_list(self) -> None:
         try:
@@ -237,6 +290,7 @@ class Mirror:
             if found["url"] == self.url:
                 self._there = {key: (int(size), int(ns)) for key, (size, ns) in found["files"].items()}
                 self._doomed = set(found["doomed"])
+            self._aside = dict(found.get("aside", {}))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return  # the bucket's own list says it all again
 
@@ -245,13 +299,15 @@ class Mirror:
             if not self._dirty:
                 return
             self._dirty = False
-            text = json.dumps({"url": self.url, "files": self._there, "doomed": sorted(self._doomed)})
+            known = {"url": self.url, "files": self._there, "doomed": sorted(self._doomed), "aside": self._aside}
+            text = json.dumps(known)
         draft = self._directory / "bucket.json.draft"
         draft.write_text(text)
         self._put(draft, self._directory / "bucket.json")
 
 
-def _stamp(file: Path) -> Stamp:
+def stamp_of(file: Path) -> Stamp:
+    """Of a file as it is here; zeroes where it is not."""
     try:
         about = file.stat()
     except FileNotFoundError:

@@ -16,7 +16,8 @@ Laws:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,20 +30,22 @@ from agent.model.clock import Clock
 from agent.store.batch import Batch, Columns, instant
 from agent.store.bucket import Bucket
 from agent.store.closing import Closer
-from agent.store.errors import StoreError
+from agent.store.errors import FilesChanged, StoreError, ask_again
 from agent.store.failures import first_line, judge
-from agent.store.hours import KINDS, column_names, hour_name, split_name, within
-from agent.store.identity import DDL, MOST_PENDING, Identities, Labels
+from agent.store.hours import KINDS, column_names, files_in, hour_name, no_rows, split_name, within
+from agent.store.identity import MOST_PENDING, Identities, Labels
+from agent.store.ledger import Loss
+from agent.store.opening import Config, load, put_aside
 from agent.store.recent import RecentRollups
+from agent.store.rollups import LOOK_BACK
 from agent.store.shelf import Keep, Shelf
 
 __all__ = ["Labels", "SampleStore"]
 
 MOST_SERIES = 1_000_000
-CHECKED_ROWS = 5_000_000
-"""Hot tables up to this size are read whole at the start, so that damage is found then."""
 STEP = timedelta(minutes=1)
 """A wall clock that moves this much more or less than the other one has stepped."""
+MOST_NAMED = 5
 FEW = 8
 """Less than an eighth of all series: their recent buckets are made for them alone."""
 
@@ -77,7 +80,7 @@ class SampleStore:
         self._clock = clock
         self._keep = keep or Keep()
         self._share = MOST_SERIES // clusters
-        self._config: dict[str, str | bool | int | float | list[str]] = {
+        self._config: Config = {
             "memory_limit": memory_limit,
             "threads": str(threads),
             "max_temp_directory_size": f"{max(self._keep.bytes // 2, 64 << 20)}B",
@@ -89,7 +92,7 @@ class SampleStore:
         self._failures = 0
         self._clocks: tuple[datetime, float] | None = None
         try:
-            self.shelf = Shelf(directory, self._keep, bucket, self._lock)
+            self.shelf = Shelf(directory, self._keep, bucket, self._lock, now=clock.now, say=self._say)
         except OSError as error:
             raise StoreError(f"cannot use {directory}: {error}; {judge(error, self.path).remedy}") from error
         self._closer = Closer(self.shelf, self._cursor, self._lock)
@@ -174,18 +177,12 @@ class SampleStore:
         """
         with self._lock:
             hot = within(self._hot_hours(kind), since, until)
-            closed = within(self.shelf.hours(kind), since, until) if files else []
-            files_here = self.shelf.bring(self.shelf.hour(f"{kind}_{hour}") for hour in closed)
+            files_here = self.shelf.bring(self._hour_files(kind, since, until)) if files else []
         columns = ", ".join(column_names(kind))
         named = ", ".join(f"'{file}'" for file in files_here)
         parts = [f"SELECT {columns} FROM read_parquet([{named}])"] if named else []
         parts += [f"SELECT {columns} FROM {kind}_{hour}" for hour in hot]
-        if not parts:
-            empty = ", ".join(
-                f"NULL::{column.split(' ', 1)[1]} AS {column.split()[0]}" for column in KINDS[kind].split(", ")
-            )
-            parts = [f"SELECT {empty} WHERE false"]
-        return f"({' UNION ALL '.join(parts)})"
+        return f"({' UNION ALL '.join(parts or [no_rows(kind)])})"
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **registered: Columns) -> Columns:
         """Runs one SELECT; columns as numpy (NULLs masked). `registered` columns can be read as tables."""
@@ -196,14 +193,16 @@ class SampleStore:
             try:
                 answer: Columns = connection.execute(sql, dict(parameters or {})).fetchnumpy()
             except duckdb.Error as error:
-                raise self._cannot(error) from error
+                raise self._cannot(error, files_in(sql)) from error
             finally:
                 if self._connection is not None:
                     for name in registered:
                         connection.unregister(name)
             return answer
 
-    def _cannot(self, error: duckdb.Error) -> StoreError:
+    def _cannot(self, error: duckdb.Error, files: Iterable[Path]) -> StoreError:
+        if not isinstance(error, duckdb.InterruptException) and self.shelf.examine(files):
+            return FilesChanged(f"{self.path} cannot answer: {first_line(error)}; the file is put aside, ask again")
         failure = judge(error, self.path)
         if isinstance(error, duckdb.FatalException) or failure.damaged:
             self._after(error)
@@ -225,10 +224,32 @@ class SampleStore:
         `wanted` columns can be read as a table of that name.
         """
         registered = {} if wanted is None else {"wanted": wanted}
-        if files:
-            self.shelf.bring(self.shelf.hour(f"{kind}_{hour}") for hour in within(self.shelf.hours(kind), since, until))
-        with self._lock:
-            return self.query(text(self.relation(kind, since, until, files=files)), parameters, **registered)
+
+        def ask() -> Columns:
+            if files:
+                self.shelf.bring(self._hour_files(kind, since, until))
+            with self._lock:
+                return self.query(text(self.relation(kind, since, until, files=files)), parameters, **registered)
+
+        return ask_again(ask)
+
+    def _hour_files(self, kind: str, since: datetime, until: datetime) -> list[Path]:
+        return [self.shelf.hour(f"{kind}_{hour}") for hour in within(self.shelf.hours(kind), since, until)]
+
+    def put_aside(self) -> dict[str, int]:
+        """How many damaged databases are kept (`database`), and by kind how many files queries do without."""
+        databases = list(self.path.parent.glob(f"{self.path.name}.corrupt-*"))
+        return {"database": len(databases), **Counter(loss.kind for loss in self.shelf.ledger.losses())}
+
+    def notes(self) -> list[str]:
+        """What happened to the files, and what queries do without."""
+        lost = self.shelf.ledger.losses()
+        more = [f"and {len(lost) - MOST_NAMED} more files are damaged or gone"] if len(lost) > MOST_NAMED else []
+        return [*self.said, *map(str, lost[:MOST_NAMED]), *more]
+
+    def lost(self, kinds: Iterable[str], since: datetime, until: datetime) -> list[Loss]:
+        """Files of kinds (`rollups` among them) with rows of [since, until] that queries do without."""
+        return self.shelf.ledger.losses(kinds, f"{since:%Y%m%d%H}", f"{until:%Y%m%d%H}")
 
     def rollups(self, ids: NDArray[np.int32], since: datetime, until: datetime) -> Columns:
         """Five-minute buckets of some series that start in [since, until], by series and time; `us` is their start."""
@@ -237,6 +258,9 @@ class SampleStore:
 
     def over_rollups(self, picked: str, rest: str, since: datetime, until: datetime, wanted: Columns) -> Columns:
         """SELECTs `picked` of the rollups `x` that start in [since, until] and belong to a series in `wanted` (id)."""
+        return ask_again(lambda: self._over_rollups(picked, rest, since, until, wanted))
+
+    def _over_rollups(self, picked: str, rest: str, since: datetime, until: datetime, wanted: Columns) -> Columns:
         span = {"since": int(instant(since).astype(np.int64)), "until": int(instant(until).astype(np.int64))}
         ids = wanted["id"]
         if not len(ids):
@@ -249,7 +273,7 @@ class SampleStore:
                     connection, self._hot_hours("samples"), since, until, series=self.series_count, few=few
                 )
             except duckdb.Error as error:
-                raise self._cannot(error) from error
+                raise self._cannot(error, self._hour_files("samples", since - LOOK_BACK, until)) from error
             return self.query(
                 f"SELECT {picked} FROM {buckets} x JOIN wanted ON wanted.id = x.series "
                 f"WHERE x.ts BETWEEN make_timestamptz($since::BIGINT) AND make_timestamptz($until::BIGINT) "
@@ -274,7 +298,9 @@ class SampleStore:
         """Rolls closed hours off to Parquet and forgets the oldest; call it now and then, from any thread."""
         with self._tidying:
             self._look_at_the_clock(at)
+            self._tidy(self.shelf.take_stock)
             self._tidy(lambda: self._closer.close_hours(at))
+            self._tidy(self.shelf.scrub)
             self._tidy(self._shed)
 
     def _tidy(self, work: Callable[[], None]) -> None:
@@ -332,31 +358,13 @@ class SampleStore:
 
     def _open(self) -> None:
         try:
-            self._connection = self._load()
+            self._connection = load(self.path, self._config, self.shelf, self._identities)
         except duckdb.Error as error:
             failure = judge(error, self.path)
             if not self.path.exists() or not (failure.damaged or failure.unclear):
                 raise StoreError(f"cannot open {self.path}: {first_line(error)}; {failure.remedy}") from error
             self._quarantine(error)
-            self._connection = self._load()
-
-    def _load(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(str(self.path), config=self._config)
-        try:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute("SET GLOBAL parquet_metadata_cache = true")
-            connection.execute(DDL)
-            if self.shelf.series.exists() and not connection.execute("SELECT 1 FROM series LIMIT 1").fetchall():
-                connection.execute(f"INSERT INTO series SELECT * FROM read_parquet('{self.shelf.series}')")
-            self._identities.load(connection)
-            tables = connection.execute("SELECT table_name, estimated_size FROM duckdb_tables()").fetchall()
-            for name, rows in tables:
-                if rows <= CHECKED_ROWS:
-                    connection.execute(f"SELECT bit_xor(hash(COLUMNS(*))) FROM {name}").fetchall()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            self._connection = load(self.path, self._config, self.shelf, self._identities)
 
     def _after(self, error: Exception) -> None:
         """A connection that failed is closed; a file that is damaged, or fails twice in a row, is put aside."""
@@ -369,16 +377,11 @@ class SampleStore:
             self._quarantine(error)
 
     def _quarantine(self, error: Exception) -> None:
-        stamp = f"{self._clock.now():%Y%m%dT%H%M%S}"
-        tries = (stamp, *(f"{stamp}-{n}" for n in range(1, 1000)))
-        free = next(name for name in tries if not self.path.with_name(f"{self.path.name}.corrupt-{name}").exists())
-        for file in (self.path, self.path.with_name(self.path.name + ".wal")):
-            if file.exists():
-                file.replace(file.with_name(f"{file.name}.corrupt-{free}"))
+        kept = put_aside(self.path, self._clock.now())
         self._failures = 0
         self._identities.forget_pending()
         self.generation += 1
-        self._say(f"{self.path} was damaged and is kept as {self.path.name}.corrupt-{free}: {first_line(error)}")
+        self._say(f"{self.path} was damaged and is kept as {kept.name}: {first_line(error)}")
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

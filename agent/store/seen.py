@@ -10,12 +10,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.store.batch import instant
+from agent.store.errors import ask_again
 from agent.store.hours import within
 from agent.store.samples import SampleStore
 
@@ -46,7 +48,8 @@ class SeenSeries:
             {"since": _us(since), "until": _us(until)},
             files=False,
         )
-        parts = [_bits(np.asarray(rows["series"])), *(self._of_file(file) for file in self._files(since, until))]
+        files = self._files(since, until)
+        parts = [_bits(np.asarray(rows["series"])), *(ask_again(partial(self._of_file, file)) for file in files)]
         seen = np.zeros(8 * max(len(part) for part in parts), dtype=np.bool_)
         for part in parts:
             seen[: len(part) * 8] |= np.unpackbits(part).astype(np.bool_)
@@ -69,7 +72,8 @@ class SeenSeries:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        self._store.shelf.bring([file])
+        if not self._store.shelf.bring([file]):
+            return np.empty(0, dtype=np.uint8)
         rows = self._store.query(f"SELECT DISTINCT series FROM read_parquet('{file}')")
         bits = _bits(np.asarray(rows["series"]))
         with self._lock:

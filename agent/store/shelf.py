@@ -10,19 +10,24 @@ Laws:
 2. What goes is the oldest first, by how many hours and days there are and how many bytes they hold, never by the wall
    clock: a clock that jumps ahead wipes nothing. Samples go before rollups, and the newest hour and day stay.
 3. With a bucket (agent.store.mirror) a file may be there only: `bring` it before it is read.
+4. What `bring` gives was looked at (agent.store.guard): a damaged file costs queries its own rows and nothing else.
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+from agent.model.codec import timestamp
 from agent.store.bucket import Bucket
+from agent.store.guard import Guard
 from agent.store.hours import split_name
+from agent.store.ledger import Ledger, Loss
 from agent.store.mirror import Mirror
 
 ROLLUPS = "rollups"
@@ -44,10 +49,20 @@ class Shelf:
     """The files of one store."""
 
     def __init__(
-        self, directory: Path, keep: Keep, bucket: Bucket | None, reading: AbstractContextManager[object]
+        self,
+        directory: Path,
+        keep: Keep,
+        bucket: Bucket | None,
+        reading: AbstractContextManager[object],
+        *,
+        now: Callable[[], datetime],
+        say: Callable[[str], None],
     ) -> None:
         """No file leaves for the bucket while `reading` is held."""
         self.keep = keep
+        self._now = now
+        self._say = say
+        self._directory = directory
         self._hours = directory / "hours"
         self._rollups = directory / ROLLUPS
         for folder in (self._hours, self._rollups):
@@ -57,6 +72,9 @@ class Shelf:
         self.mirror = Mirror(directory, bucket, keep.bytes, put=put, reading=reading) if bucket is not None else None
         if self.mirror is not None and not self.series.exists() and not (directory / "samples.duckdb").exists():
             self.mirror.adopt()
+        self.ledger = Ledger(directory, put)
+        self._guard = Guard(directory, self.ledger, self.mirror, now=now, say=say, spare=self._spare)
+        self.take_stock()
 
     @property
     def series(self) -> Path:
@@ -80,11 +98,52 @@ class Shelf:
         return sorted(name[1] for name in named if name is not None and name[0] == kind)
 
     def bring(self, files: Iterable[Path]) -> list[Path]:
-        """Those of the files that there are, each of them in the directory now; StoreError if the bucket is away."""
+        """Those of the files that there are, whole, and in the directory by now; StoreError if the bucket is away."""
         wanted = list(files)
         if self.mirror is not None:
             self.mirror.bring(wanted)
-        return [file for file in wanted if file.exists()]
+        return self._guard.usable(wanted)
+
+    def put(self, draft: Path, file: Path) -> None:
+        """Gives a finished draft its name, durably."""
+        put(draft, file)
+        self._guard.trust(file)
+        self.ledger.enter([_key(file)])
+
+    def examine(self, files: Iterable[Path]) -> bool:
+        """After a query over files failed: whether asking again makes sense, since some went or were put aside."""
+        changed = self._guard.examine(files)
+        if changed:
+            self.take_stock()
+        return changed
+
+    def take_stock(self) -> None:
+        """Notes which files were taken away by someone else, and which are back; writes the list."""
+        there = {_key(file) for folder in (self._hours, self._rollups) for file in self._files(folder)}
+        for key in self.ledger.absent(there):
+            if self._spare(self._directory / key):
+                self.ledger.strike([key])
+                continue
+            self.ledger.lose(Loss(key=key, what="gone", why="not removed by this agent", at=timestamp(self._now())))
+            self._say(f"{self._directory / key} is gone, not by this agent; queries do without it")
+        if back := self.ledger.found(there):
+            self._say(f"back in {self._directory}: {', '.join(back[:12])}")
+        self.ledger.enter(there)
+        self.ledger.save()
+
+    def scrub(self) -> None:
+        """Looks at some files that no query has read yet, the newest first."""
+        files = [file for folder in (self._hours, self._rollups) for file in folder.glob("*.parquet")]
+        self._guard.scrub(sorted(files, key=lambda file: file.stem.rpartition("_")[2], reverse=True))
+
+    def _spare(self, file: Path) -> bool:
+        """Whether a file can be made anew: names from the database, rollups from all the samples behind them."""
+        if file == self.series:
+            return True
+        span, hours = file.stem.rpartition("_")[2], self.sample_hours()
+        if not file.stem.startswith(ROLLUPS) or not hours:
+            return False
+        return span in hours if len(span) == 10 else hours[0] <= f"{span}00"
 
     def changed_ns(self, file: Path) -> int | None:
         """When a file was changed last; None where there is none."""
@@ -93,11 +152,14 @@ class Shelf:
         except FileNotFoundError:
             return self.mirror.stamp(file) if self.mirror is not None else None
 
-    def remove(self, file: Path) -> None:
-        """Deletes a file, here and in the bucket."""
-        file.unlink(missing_ok=True)
-        if self.mirror is not None:
-            self.mirror.doom(file)
+    def remove(self, files: Iterable[Path]) -> None:
+        """Deletes files, here and in the bucket."""
+        gone = list(files)
+        self.ledger.strike(map(_key, gone))
+        for file in gone:
+            file.unlink(missing_ok=True)
+            if self.mirror is not None:
+                self.mirror.doom(file)
 
     def _files(self, folder: Path) -> set[Path]:
         found = set(folder.glob("*.parquet"))
@@ -132,9 +194,14 @@ class Shelf:
         return gone
 
     def _drop(self, group: dict[str, list[Path]], span: str) -> str:
-        for file in group.pop(span):
-            self.remove(file)
+        files = group.pop(span)
+        self.ledger.outlived(files[0].parent.name, span)
+        self.remove(files)
         return span
+
+
+def _key(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"
 
 
 def _by_span(files: set[Path], length: int = 10) -> dict[str, list[Path]]:

@@ -49,3 +49,6 @@ class MemorySource:
         self, ids: NDArray[np.int32], groups: NDArray[np.int32], since_ms: int, until_ms: int, measure: Measure
     ) -> Grown | None:
         return None
+
+    def lost(self, since_ms: int, until_ms: int, *, rolled: bool = False) -> list[str]:
+        return []

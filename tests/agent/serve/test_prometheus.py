@@ -34,6 +34,33 @@ async def http(tmp_path, monkeypatch):
     await asyncio.to_thread(rig.fleet.close)
 
 
+async def test_a_damaged_hour_is_left_out_and_said_in_the_answer_in_metrics_and_in_status(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rig = Rig(tmp_path)
+    store = rig.agent.rooms.store
+    ids = np.array([store.series_id("c", "http://b0:9404/metrics", "bytes_total", ())], dtype=np.int32)
+    for hour in (2, 1):
+        store.write(Batch(at=NOW - timedelta(hours=hour), series=ids, values=np.array([30.0])))
+    store.maintain(NOW)
+    file = store.shelf.hour(f"samples_{NOW - timedelta(hours=1):%Y%m%d%H}")
+    file.write_bytes(file.read_bytes()[:-100])
+    span = {"start": str(NOW.timestamp() - 9000), "end": AT}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(rig.app), base_url="http://127.0.0.1:8099") as client:
+        for path, asked in (
+            ("query", {"query": "count_over_time(bytes_total[3h])", "time": AT}),
+            ("query_range", {"query": "bytes_total", "step": "60s", **span}),
+            ("series", {"match[]": "bytes_total", **span}),
+        ):
+            said = (await client.get(f"/api/v1/{path}", params=asked)).json()
+            assert said["status"] == "success"
+            assert [file.name in line and "damaged" in line for line in said["warnings"]] == [True], path
+        counted = await client.get("/api/v1/query", params={"query": "count_over_time(bytes_total[3h])", "time": AT})
+        assert counted.json()["data"]["result"][0]["value"][1] == "1"
+        assert 'streampilot_agent_damaged_files{kind="samples"} 1.0' in (await client.get("/metrics")).text
+        assert any(file.name in note for note in (await client.get("/api/status")).json()["notes"])
+    await asyncio.to_thread(rig.fleet.close)
+
+
 async def data(http, path, method="GET", **parameters):
     given = {"data": parameters} if method == "POST" else {"params": parameters}
     said = await http.request(method, path, **given)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -62,13 +63,19 @@ class There:
         found = self._s3.list_objects_v2(Bucket=self._name, Prefix="agent/").get("Contents", [])
         return [one["Key"].removeprefix("agent/") for one in found if part in one["Key"]]
 
+    def get(self, key: str) -> bytes:
+        return self._s3.get_object(Bucket=self._name, Key=f"agent/{key}")["Body"].read()
+
+    def put(self, key: str, data: bytes) -> None:
+        self._s3.put_object(Bucket=self._name, Key=f"agent/{key}", Body=data)
+
     def delete(self, key: str) -> None:
         self._s3.delete_object(Bucket=self._name, Key=f"agent/{key}")
 
 
 @pytest.fixture
 def there(moto: tuple[str, int], wire: Wire, request: pytest.FixtureRequest) -> There:
-    return There(moto, request.node.name.replace("_", "-")[:60].strip("-"))
+    return There(moto, re.sub("[^a-z0-9]+", "-", request.node.name)[:60].strip("-"))
 
 
 def opened(directory: Path, there: There, most_bytes: int = 10 << 30, **keep: int) -> SampleStore:
@@ -201,6 +208,48 @@ def test_a_list_that_is_lost_or_a_file_that_someone_deleted_is_no_loss_of_the_re
     again.maintain(START + HOURS * HOUR + timedelta(minutes=41))
     assert any("not by this agent: hours/samples_2026112217.parquet" in line for line in again.said)
     again.close()
+
+
+def flipped(data: bytes) -> bytes:
+    return bytes([*data[:60], data[60] ^ 4, *data[61:]])
+
+
+@pytest.mark.parametrize("spoil", [flipped, lambda data: data[:-9], lambda data: b""], ids=["flip", "cut", "empty"])
+def test_a_damaged_object_is_kept_and_costs_its_own_rows(tmp_path: Path, there: There, spoil) -> None:
+    store = opened(tmp_path, there)
+    filled(store)
+    leave(store)
+    key = "hours/samples_2026112217.parquet"
+    there.put(key, damaged := spoil(there.get(key)))
+    until = START + HOURS * HOUR
+    assert count(store, "samples", START, until) == 6 * HOURS
+    assert [loss.key for loss in store.lost(["samples"], START, until)] == [key]
+    store.write(batch(store, START + HOUR + timedelta(minutes=45)))
+    store.maintain(START + HOURS * HOUR + timedelta(minutes=50))
+    assert there.get(there.keys("corrupt/")[0]) == damaged
+    leave(store)
+    assert count(store, "samples", START, until) == 6 * HOURS + 3
+    store.close()
+    again = opened(tmp_path, there)
+    assert len(again.lost(["samples"], START, until)) == 1
+    again.close()
+
+
+def test_a_file_that_is_damaged_here_comes_back_from_the_bucket(tmp_path: Path, there: There, wire: Wire) -> None:
+    store = opened(tmp_path, there)
+    filled(store)
+    file = tmp_path / "hours" / "samples_2026112217.parquet"
+    file.write_bytes(flipped(file.read_bytes()))
+    assert count(store, "samples", START, START + HOURS * HOUR) == 6 * (HOURS + 1)
+    assert any("came back whole from" in line for line in store.said)
+    assert store.lost(["samples"], START, START + HOURS * HOUR) == []
+    assert list(file.parent.glob(f"{file.name}.corrupt-*"))
+    wire.refuse()
+    leave(store)
+    with pytest.raises(StoreError, match="ask for a time that is still here"):
+        count(store, "samples", START, START)
+    assert store.lost(["samples"], START, START + HOURS * HOUR) == []
+    store.close()
 
 
 def test_retention_and_days_drop_in_the_bucket_too(tmp_path: Path, there: There) -> None:

@@ -1,8 +1,8 @@
 """The agent's promises, each broken on purpose: `python -m tests.faults.agent.run [NAME...]`.
 
-kill -9 fifty times, thirty damaged database files, a full disk, clock jumps, bombs on `/metrics`, a target that goes
-away, and a store of the release before. A line each, exit 0 when every one held; what cannot be done here is skipped
-and said.
+kill -9 fifty times, thirty damaged database files, sixty damaged files of closed hours, a full disk, clock jumps, bombs
+on `/metrics`, a target that goes away, and a store of the release before. A line each, exit 0 when every one held; what
+cannot be done here is skipped and said.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from tests.faults.agent.clocks import acted, stepped
 from tests.faults.agent.damage import corrupted
 from tests.faults.agent.disk import filled
 from tests.faults.agent.earlier import upgraded
+from tests.faults.agent.files import spoilt
 from tests.faults.agent.kill import killed
 from tests.faults.agent.verdict import Verdict
 
 FAULTS: Mapping[str, Callable[[Path], Verdict]] = {
     "kill": lambda place: killed(place, 50),
     "corrupt": lambda place: corrupted(place, 30),
+    "files": lambda place: spoilt(place, 60),
     "disk": lambda place: filled(place, 5),
     "clocks": lambda place: stepped(place),
     "actions": lambda place: asyncio.run(acted(place)),

@@ -8,6 +8,7 @@ import pytest
 from tests.faults.agent.clocks import acted, stepped
 from tests.faults.agent.damage import corrupted
 from tests.faults.agent.disk import filled
+from tests.faults.agent.files import spoilt
 from tests.faults.agent.kill import killed
 
 
@@ -18,6 +19,11 @@ def test_kills_lose_no_committed_round_and_tear_none(tmp_path: Path) -> None:
 
 def test_damaged_files_are_put_aside_and_rounds_go_on(tmp_path: Path) -> None:
     verdict = corrupted(tmp_path, 5)
+    assert verdict.ok, verdict.figure
+
+
+def test_damaged_files_of_closed_hours_cost_their_own_rows_and_nothing_else(tmp_path: Path) -> None:
+    verdict = spoilt(tmp_path, 10)
     assert verdict.ok, verdict.figure
 
 
