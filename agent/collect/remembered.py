@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from agent.collect.offsets import COARSE_S, MOST_CELLS, OffsetHistory
-from agent.store.batch import instant
+from agent.store.batch import Columns, instant
 from agent.store.errors import StoreError
 from agent.store.samples import SampleStore
 
@@ -22,7 +22,7 @@ def remembered(store: SampleStore, cluster: str, at: datetime) -> OffsetHistory:
     """The history as far as the store knows it; an empty one where it knows nothing or cannot be read."""
     history = OffsetHistory()
     try:
-        rows = store.query(*_question(store, cluster, at))
+        rows = _one_a_minute(store, cluster, at)
     except StoreError:
         return history
     moments, firsts = np.unique(rows["at"], return_index=True)
@@ -34,20 +34,25 @@ def remembered(store: SampleStore, cluster: str, at: datetime) -> OffsetHistory:
     return history
 
 
-def _question(store: SampleStore, cluster: str, at: datetime) -> tuple[str, dict[str, str | float]]:
-    """SQL for one round a minute, in order of time, and its parameters."""
+def _one_a_minute(store: SampleStore, cluster: str, at: datetime) -> Columns:
+    """One round a minute, in order of time."""
     counted = store.query(
         "SELECT count(*) AS n FROM series WHERE cluster = $cluster AND name = 'admin_log_end'", {"cluster": cluster}
     )
     minutes = MOST_CELLS // max(1, int(counted["n"][0]))
     since = at - min(timedelta(hours=MOST_HOURS), timedelta(seconds=minutes * COARSE_S))
     between = "ts > timezone('UTC', $since::TIMESTAMP) AND ts < timezone('UTC', $at::TIMESTAMP)"
-    sql = (
-        f"WITH rounds AS (SELECT min(ts) AS ts FROM {store.relation('targets', since, at)} "
-        f"WHERE cluster = $cluster AND {between} GROUP BY floor(epoch(ts) / $coarse)) "
-        "SELECT epoch(x.ts) AS at, s.labels['topic'] AS topic, s.labels['partition'] AS part, x.value AS log_end "
-        f"FROM {store.relation('samples', since, at)} x JOIN rounds ON x.ts = rounds.ts "
-        "JOIN series s ON s.id = x.series "
-        "WHERE s.cluster = $cluster AND s.name = 'admin_log_end' ORDER BY x.ts"
+    parameters = {"cluster": cluster, "since": str(instant(since)), "at": str(instant(at)), "coarse": COARSE_S}
+    return store.query_over(
+        "samples",
+        since,
+        at,
+        lambda kept: (
+            f"WITH rounds AS (SELECT min(ts) AS ts FROM {store.relation('targets', since, at)} "
+            f"WHERE cluster = $cluster AND {between} GROUP BY floor(epoch(ts) / $coarse)) "
+            "SELECT epoch(x.ts) AS at, s.labels['topic'] AS topic, s.labels['partition'] AS part, x.value AS log_end "
+            f"FROM {kept} x JOIN rounds ON x.ts = rounds.ts JOIN series s ON s.id = x.series "
+            "WHERE s.cluster = $cluster AND s.name = 'admin_log_end' ORDER BY x.ts"
+        ),
+        parameters,
     )
-    return sql, {"cluster": cluster, "since": str(instant(since)), "at": str(instant(at)), "coarse": COARSE_S}

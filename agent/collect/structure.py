@@ -98,31 +98,43 @@ class _Reader:
 
     def newest(self, kind: str, columns: str, key: str) -> Columns:
         """The newest snapshot of a kind; a row without its key stands for "nothing is there"."""
-        relation = self._store.relation(kind, self._at - LOOK_BACK, self._at)
-        return self._store.query(
-            f"WITH here AS (FROM {relation} WHERE cluster = $cluster AND ts <= timezone('UTC', $at::TIMESTAMP)) "
-            f"SELECT {columns} FROM here WHERE ts = (SELECT max(ts) FROM here) AND {key} IS NOT NULL",
+        return self._store.query_over(
+            kind,
+            self._at - LOOK_BACK,
+            self._at,
+            lambda rows: (
+                f"WITH here AS (FROM {rows} WHERE cluster = $cluster AND ts <= timezone('UTC', $at::TIMESTAMP)) "
+                f"SELECT {columns} FROM here WHERE ts = (SELECT max(ts) FROM here) AND {key} IS NOT NULL"
+            ),
             self._parameters,
         )
 
     def lost(self) -> Columns:
-        relation = self._store.relation("nodes", self._at - LOOK_BACK, self._at)
-        return self._store.query(
-            f"WITH here AS (FROM {relation} WHERE cluster = $cluster AND ts <= timezone('UTC', $at::TIMESTAMP)), "
-            "seen AS (SELECT broker, max(ts) AS last_ts, arg_max(rack, ts) AS rack FROM here WHERE broker IS NOT NULL "
-            "GROUP BY broker) "
-            "SELECT broker, rack FROM seen WHERE last_ts < (SELECT max(ts) FROM here) AND "
-            "(SELECT min(ts) FROM here WHERE here.ts > seen.last_ts) >= timezone('UTC', $at::TIMESTAMP) - $remember",
+        return self._store.query_over(
+            "nodes",
+            self._at - LOOK_BACK,
+            self._at,
+            lambda rows: (
+                f"WITH here AS (FROM {rows} WHERE cluster = $cluster AND ts <= timezone('UTC', $at::TIMESTAMP)), "
+                "seen AS (SELECT broker, max(ts) AS last_ts, arg_max(rack, ts) AS rack FROM here "
+                "WHERE broker IS NOT NULL GROUP BY broker) "
+                "SELECT broker, rack FROM seen WHERE last_ts < (SELECT max(ts) FROM here) AND "
+                "(SELECT min(ts) FROM here WHERE here.ts > seen.last_ts) >= timezone('UTC', $at::TIMESTAMP) - $remember"
+            ),
             {**self._parameters, "remember": REMEMBER},
         )
 
     def targets(self) -> dict[str, Seen]:
-        relation = self._store.relation("targets", self._at - REMEMBER, self._at)
-        rows = self._store.query(
-            "SELECT target, arg_max(up, ts) AS up, arg_max(coalesce(reason, ''), ts) AS reason, "
-            "coalesce(epoch_us(max(ts) FILTER (up)), -1) AS ok_us, epoch_us(max(ts)) AS at_us, "
-            "coalesce(arg_max(took_s, ts), 0) AS took_s "
-            f"FROM {relation} WHERE cluster = $cluster AND ts <= timezone('UTC', $at::TIMESTAMP) GROUP BY target",
+        rows = self._store.query_over(
+            "targets",
+            self._at - REMEMBER,
+            self._at,
+            lambda kept: (
+                "SELECT target, arg_max(up, ts) AS up, arg_max(coalesce(reason, ''), ts) AS reason, "
+                "coalesce(epoch_us(max(ts) FILTER (up)), -1) AS ok_us, epoch_us(max(ts)) AS at_us, "
+                "coalesce(arg_max(took_s, ts), 0) AS took_s "
+                f"FROM {kept} WHERE cluster = $cluster AND ts <= timezone('UTC', $at::TIMESTAMP) GROUP BY target"
+            ),
             self._parameters,
         )
         columns = (rows[name].tolist() for name in ("target", "up", "reason", "ok_us", "at_us", "took_s"))

@@ -119,11 +119,15 @@ class StoreSource:
 
     def _first_s(self, at: datetime, *, of_admin: bool) -> float | None:
         """Epoch second at which a source first answered, of all that is kept; None before that."""
-        relation = self._store.relation("targets", at - timedelta(days=62), at)
         chosen = f"target = '{ADMIN}'" if of_admin else f"target NOT LIKE '{ADMIN}%'"
-        rows = self._store.query(
-            f"SELECT epoch_us(min(ts)) AS first FROM {relation} WHERE cluster = $cluster AND up AND {chosen} "
-            "AND ts <= timezone('UTC', $at::TIMESTAMP)",
+        rows = self._store.query_over(
+            "targets",
+            at - timedelta(days=62),
+            at,
+            lambda kept: (
+                f"SELECT epoch_us(min(ts)) AS first FROM {kept} WHERE cluster = $cluster AND up AND {chosen} "
+                "AND ts <= timezone('UTC', $at::TIMESTAMP)"
+            ),
             {"cluster": self._cluster, "at": str(instant(at))},
         )
         first = np.ma.filled(np.ma.asarray(rows["first"], dtype=np.float64), np.nan)[0]
@@ -141,19 +145,20 @@ class StoreSource:
         since = at - timedelta(seconds=window_s)
         parameters = {"since": str(instant(since)), "at": str(instant(at))}
         between = "ts > timezone('UTC', $since::TIMESTAMP) AND ts <= timezone('UTC', $at::TIMESTAMP)"
-        picked = ""
-        if window_s > 3600:
-            rounds = self._store.relation("targets", since, at)
-            rank = "dense_rank() OVER (ORDER BY ts DESC)"
-            step = f"greatest(1, (SELECT count(DISTINCT ts) FROM {rounds} WHERE {between}) // {MOST_ROUNDS})"
-            picked = (
-                f"AND ts IN (SELECT ts FROM (SELECT ts, {rank} AS n FROM {rounds} WHERE {between}) "
-                f"WHERE (n - 1) % {step} = 0)"
-            )
-        samples = self._store.query(
-            f"SELECT series, ts, value FROM {self._store.relation('samples', since, at)} WHERE {between} {picked}",
-            parameters,
-        )
+
+        def question(kept: str) -> str:
+            picked = ""
+            if window_s > 3600:
+                rounds = self._store.relation("targets", since, at)
+                rank = "dense_rank() OVER (ORDER BY ts DESC)"
+                step = f"greatest(1, (SELECT count(DISTINCT ts) FROM {rounds} WHERE {between}) // {MOST_ROUNDS})"
+                picked = (
+                    f"AND ts IN (SELECT ts FROM (SELECT ts, {rank} AS n FROM {rounds} WHERE {between}) "
+                    f"WHERE (n - 1) % {step} = 0)"
+                )
+            return f"SELECT series, ts, value FROM {kept} WHERE {between} {picked}"
+
+        samples = self._store.query_over("samples", since, at, question, parameters)
         self._catalog.refresh()
         at_us = int(instant(at).astype(np.int64))
         return summarise(samples, self._catalog, self._broker_ids(at), at_us, self._stale_us(at))
@@ -288,10 +293,14 @@ class StoreSource:
 
     def _events(self, at: datetime, window_s: float) -> Columns:
         since = at - timedelta(seconds=window_s)
-        rows = self._store.query(
-            "SELECT epoch_us(ts) AS at_us, resource, kind, source, detail "
-            f"FROM {self._store.relation('events', since, at)} WHERE cluster = $cluster "
-            "AND ts > timezone('UTC', $since::TIMESTAMP) AND ts <= timezone('UTC', $at::TIMESTAMP)",
+        rows = self._store.query_over(
+            "events",
+            since,
+            at,
+            lambda kept: (
+                f"SELECT epoch_us(ts) AS at_us, resource, kind, source, detail FROM {kept} WHERE cluster = $cluster "
+                "AND ts > timezone('UTC', $since::TIMESTAMP) AND ts <= timezone('UTC', $at::TIMESTAMP)"
+            ),
             {"cluster": self._cluster, "since": str(instant(since)), "at": str(instant(at))},
         )
         return {**rows, "age_s": (int(instant(at).astype(np.int64)) - rows["at_us"]) / MICRO}
@@ -341,14 +350,18 @@ class StoreSource:
         """`topic_read_age_s:T` in at most 200 buckets of at least a minute."""
         since = at - timedelta(seconds=window_s)
         bucket_s = max(60.0, window_s / 200)
-        rows = self._store.query(
-            "SELECT 'topic_read_age_s' AS measure, s.labels['topic'] AS subject, "
-            "(floor(epoch(x.ts) / $bucket) * $bucket * 1000000)::BIGINT AS bucket_us, "
-            "min(value) AS low, max(value) AS high, avg(value) AS mean, arg_max(value, x.ts) AS newest, "
-            "epoch_us(max(x.ts)) AS seen_us "
-            f"FROM {self._store.relation('samples', since, at)} x JOIN series s ON s.id = x.series "
-            "WHERE s.cluster = $cluster AND s.name = 'agent_read_age_seconds' "
-            "AND x.ts > timezone('UTC', $since::TIMESTAMP) AND x.ts <= timezone('UTC', $at::TIMESTAMP) GROUP BY ALL",
+        rows = self._store.query_over(
+            "samples",
+            since,
+            at,
+            lambda kept: (
+                "SELECT 'topic_read_age_s' AS measure, s.labels['topic'] AS subject, "
+                "(floor(epoch(x.ts) / $bucket) * $bucket * 1000000)::BIGINT AS bucket_us, "
+                "min(value) AS low, max(value) AS high, avg(value) AS mean, arg_max(value, x.ts) AS newest, "
+                f"epoch_us(max(x.ts)) AS seen_us FROM {kept} x JOIN series s ON s.id = x.series "
+                "WHERE s.cluster = $cluster AND s.name = 'agent_read_age_seconds' "
+                "AND x.ts > timezone('UTC', $since::TIMESTAMP) AND x.ts <= timezone('UTC', $at::TIMESTAMP) GROUP BY ALL"
+            ),
             {"cluster": self._cluster, "since": str(instant(since)), "at": str(instant(at)), "bucket": bucket_s},
         )
         size = len(rows["subject"])
