@@ -30,7 +30,7 @@ PATIENCE_S = 120
 
 
 def main() -> int:
-    """Writes overview, findings, plan and chat; exits non-zero when the plan did not come."""
+    """Writes overview, findings, plan, chat and cost; exits non-zero when the plan did not come."""
     with tempfile.TemporaryDirectory(prefix="streampilot-screens-") as directory:
         command = [sys.executable, "-m", "agent.cli", "up", "--brokers", "3", "--dir", directory, "--port", "0"]
         command += ["--agent-port", "0", "--time-scale", "2", "--scrape-interval", "5s"]
@@ -130,6 +130,9 @@ async def _walk(address: str, token: str) -> int:
         await pilot.press("4", *"what is wrong?", "enter")
         await pilot.pause(3.0)
         app.save_screenshot(str(OUT / "chat.svg"))
+        await pilot.press("escape", "5", "b")
+        await pilot.pause(3.0)
+        app.save_screenshot(str(OUT / "cost.svg"))
         return 0 if app.picture and app.picture.plans else 1
 
 

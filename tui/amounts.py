@@ -39,6 +39,11 @@ def percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{100 * value:.0f} %"
 
 
+def hours(seconds: float) -> str:
+    """`12 min`, `3.2 h`."""
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
 def ago(at: datetime, now: datetime) -> str:
     """`12 s ago`, `3 min ago`."""
     seconds = max(0.0, (now - at).total_seconds())

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import getpass
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, TabbedContent, TabPane
+from textual.widgets import Footer, Input, TabbedContent, TabPane
 
 from tui.client import Client, Declined, Picture, Unreachable
-from tui.messages import Answered, Lost, Said, Seen
+from tui.messages import Answered, Lost, Priced, Said, Seen
 from tui.palette import THEME
 from tui.widgets.brokers import Brokers
 from tui.widgets.chat import Chat
 from tui.widgets.confirm import Confirm
+from tui.widgets.costs import WAYS, CostsPane
 from tui.widgets.findings import Findings
 from tui.widgets.masthead import Masthead
 from tui.widgets.plans import Plans
@@ -33,25 +36,31 @@ from tui.widgets.tiles import Tiles
 
 DEFAULT_AGENT = "http://127.0.0.1:8099"
 EVERY_S = 1.0
+COSTS_EVERY_S = 5.0
+"""Money moves slowly, and each look reads the whole cost view; it is read only while it is shown."""
 
 
 class StreampilotApp(App[int]):
-    """Four screens on one agent."""
+    """Five screens on one agent."""
 
     TITLE = "streampilot"
     CSS_PATH = "streampilot.tcss"
     ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "open('overview')", "overview"),
         Binding("2", "open('findings-tab')", "findings"),
         Binding("3", "open('plans-tab')", "plans"),
         Binding("4", "open('chat-tab')", "chat"),
+        Binding("5", "open('costs-tab')", "cost"),
+        Binding("b", "count_by", "by whom"),
         Binding("p", "propose", "make a plan"),
         Binding("a", "decide('approve')", "approve"),
         Binding("r", "decide('rollback')", "roll back"),
         Binding("x", "decide('reject')", "reject"),
         Binding("c", "next_cluster", "next cluster"),
-        Binding("escape", "leave_field", "leave the field", show=False),
+        Binding("escape", "leave_field", "leave the field"),
         Binding("q", "quit", "quit"),
     ]
 
@@ -62,7 +71,9 @@ class StreampilotApp(App[int]):
         self._every_s = every_s
         self._leaving = asyncio.Event()
         self._look_now = asyncio.Event()
+        self._price_now = asyncio.Event()
         self._drawn = False
+        self._tab, self._counted_by = "overview", WAYS[0]
         self._states: tuple[tuple[str, str], ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -78,6 +89,8 @@ class StreampilotApp(App[int]):
                 yield Plans()
             with TabPane("Chat", id="chat-tab"):
                 yield Chat()
+            with TabPane("Cost", id="costs-tab"):
+                yield CostsPane()
         yield Footer()
 
     def on_mount(self) -> None:
@@ -85,10 +98,12 @@ class StreampilotApp(App[int]):
         self.theme = THEME.name
         self._drawn = True
         self.run_worker(self._watch(), name="watch", exclusive=True, group="watch")
+        self.run_worker(self._price(), name="price", exclusive=True, group="price")
 
     async def on_unmount(self) -> None:
         self._leaving.set()
         self._look_now.set()
+        self._price_now.set()
         await self.client.close()
 
     # Workers: they post, and touch no widget
@@ -107,6 +122,20 @@ class StreampilotApp(App[int]):
             except TimeoutError:
                 continue
             self._look_now.clear()
+
+    async def _price(self) -> None:
+        """Amounts of money, while their screen is open."""
+        while not self._leaving.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._price_now.wait(), COSTS_EVERY_S)
+            self._price_now.clear()
+            if self._leaving.is_set() or self.picture is None or self._tab != "costs-tab":
+                continue
+            by, now = self._counted_by, datetime.fromisoformat(self.picture.status["now"])
+            try:
+                self.post_message(Priced(await self.client.costs(by, now)))
+            except (Unreachable, Declined) as problem:
+                self.post_message(Lost(str(problem)))
 
     async def _ask(self, question: str) -> None:
         try:
@@ -151,12 +180,22 @@ class StreampilotApp(App[int]):
         main.query_one(Brokers).show(message.picture)
         main.query_one(Findings).show(message.picture)
         main.query_one(Plans).show(message.picture)
+        main.query_one(CostsPane).show(message.picture)
         # Only on a change: the footer is made anew each time, and is empty for a moment.
         several = ("clusters", str(len(message.picture.status["clusters"])))
         states = (several, *((plan.id, plan.state) for plan in message.picture.plans))
         if states != self._states:
             self._states = states
             self.refresh_bindings()
+
+    def on_priced(self, message: Priced) -> None:
+        if (main := self._main) is not None:
+            main.query_one(CostsPane).show_costs(message.costs)
+
+    def on_tabbed_content_tab_activated(self, message: TabbedContent.TabActivated) -> None:
+        self._tab = message.pane.id or ""
+        self._price_now.set()
+        self.refresh_bindings()
 
     def on_lost(self, message: Lost) -> None:
         if (main := self._main) is not None:
@@ -176,8 +215,18 @@ class StreampilotApp(App[int]):
 
     def action_open(self, tab: str) -> None:
         self.query_one("#tabs", TabbedContent).active = tab
-        first = {"overview": "#brokers", "findings-tab": "#findings", "plans-tab": "#plans", "chat-tab": "#question"}
+        first = {
+            "overview": "#brokers",
+            "findings-tab": "#findings",
+            "plans-tab": "#plans",
+            "chat-tab": "#question",
+            "costs-tab": "#costs",
+        }
         self.query_one(first[tab]).focus()
+
+    def action_count_by(self) -> None:
+        self._counted_by = self.query_one(CostsPane).turn()
+        self._price_now.set()
 
     def action_leave_field(self) -> None:
         self.set_focus(None)
@@ -189,11 +238,25 @@ class StreampilotApp(App[int]):
             self.client.cluster = str(names[(at + 1) % len(names)])
             self._look_now.set()
 
+    @property
+    def _typing(self) -> bool:
+        """Keys are letters now."""
+        return isinstance(self.focused, Input)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing on this screen are not offered."""
         if action == "next_cluster":
-            return self.picture is not None and len(self.picture.status["clusters"]) > 1
-        if not self._drawn or action not in {"decide", "propose"}:
+            several = self.picture is not None and len(self.picture.status["clusters"]) > 1
+            return several and not self._typing
+        if not self._drawn:
+            return True
+        if action == "leave_field":
+            return self._typing
+        if action in {"open", "quit"}:
+            return not self._typing
+        if action == "count_by":
+            return self._tab == "costs-tab"
+        if action not in {"decide", "propose"}:
             return True
         tab = self.query_one("#tabs", TabbedContent).active
         if action == "propose":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -34,6 +35,20 @@ class Picture:
     plans: tuple[Plan, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What the cost screen shows."""
+
+    by: str
+    now: dict[str, Any]
+    """`/api/cost`, counted that way."""
+    month: tuple[dict[str, Any], ...]
+    """What was metered since the first of the month, UTC, in stretches of an hour or more."""
+    bill: dict[str, Any] | None
+    no_bill: str
+    """Why there is none."""
+
+
 class Client:
     """One agent."""
 
@@ -62,6 +77,20 @@ class Client:
         except ValueError as error:
             raise Unreachable(f"{self.address} speaks another version: {error}") from error
 
+    async def costs(self, by: str, now: datetime) -> Costs:
+        """Money by one way of counting. `now` is the agent's clock, by which the month begins."""
+        first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        asked = {"by": by, "since_s": str(max(1.0, (now - first).total_seconds()))}
+        bill, no_bill = None, ""
+        try:
+            found = await self._get("/api/cost", **asked, bill="true")
+            bill = found["bill"]
+        except Declined as no:
+            found = await self._get("/api/cost", **asked)
+            no_bill = str(no)
+        month = tuple(point for point in found["history"] if datetime.fromisoformat(point["until"]) > first)
+        return Costs(by=by, now=found, month=month, bill=bill, no_bill=no_bill)
+
     async def decide(self, plan: str, decision: str, person: str) -> None:
         """`approve`, `reject` or `rollback`."""
         await self._call("POST", f"/api/plans/{plan}/{decision}", {"by": person, "note": f"{decision} in the TUI"})
@@ -80,9 +109,9 @@ class Client:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _get(self, path: str) -> Any:
+    async def _get(self, path: str, **query: str) -> Any:
         """Of the cluster that is shown."""
-        return await self._call("GET", path, query={"cluster": self.cluster} if self.cluster else None)
+        return await self._call("GET", path, query={**query, **({"cluster": self.cluster} if self.cluster else {})})
 
     async def _call(
         self,

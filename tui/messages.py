@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from tui.client import Picture
+from tui.client import Costs, Picture
 
 
 class Seen(Message):
@@ -12,6 +12,14 @@ class Seen(Message):
 
     def __init__(self, picture: Picture) -> None:
         self.picture = picture
+        super().__init__()
+
+
+class Priced(Message):
+    """New amounts of money."""
+
+    def __init__(self, costs: Costs) -> None:
+        self.costs = costs
         super().__init__()
 
 

@@ -7,13 +7,14 @@ import socket
 
 import pytest
 from rich.console import Console
-from textual.widgets import Input, Static
+from textual.widgets import DataTable, Input, Static, TabbedContent
 
 from agent.loop.config import load
 from agent.serve.server import bind, make_server, until_started
 from tests.agent.rig import TOKEN, Rig, WatchedCluster
 from tui.app import StreampilotApp
-from tui.client import Client, Unreachable
+from tui.client import Client, Costs, Unreachable
+from tui.widgets.costs import against
 from tui.widgets.masthead import Masthead
 from tui.widgets.plans import Plans
 
@@ -168,3 +169,70 @@ async def test_one_key_shows_the_next_cluster_where_the_agent_watches_several(tm
                 assert app.picture.overview["totals"]["brokers"] == 3
                 await pilot.press("c")
     await asyncio.to_thread(several.fleet.close)
+
+
+def on_screen(app) -> str:
+    """Every cell of the screen, as a terminal without colours shows it."""
+    lines = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in line) for line in lines)
+
+
+async def test_the_cost_screen_counts_by_each_way_and_says_what_findings_are_worth(rig):
+    async with served(rig) as address:
+        app = StreampilotApp(address, every_s=0.1)
+        async with app.run_test(size=SIZE) as pilot:
+            await until(pilot, lambda: app.picture is not None)
+            await pilot.press("5")
+            table = app.query_one("#costs", DataTable)
+            await until(pilot, lambda: table.row_count > 0)
+            assert [str(cell) for cell in table.get_row_at(0)[:2]] == ["compute", "$0.3000"]
+            figures = words(app, "#cost-figures")
+            assert "$0.3000 an hour, $219.00 a month" in figures and "this month so far" in figures
+            assert "no bill is configured" in words(app, "#cost-bill")
+            for way in ("topic", "client", "group", "zone"):
+                await pilot.press("b")
+                await until(pilot, lambda way=way: table.row_count > 0 and f"by {way} " in str(table.border_title))
+            await until(pilot, lambda: str(table.get_row_at(0)[0]).startswith("zone-"))
+
+
+async def test_the_bill_stands_beside_the_meter_with_a_word_where_they_are_apart():
+    day = {"days_compared": ["2026-11-01"], "source": "b", "rows": 2, "closed_until": "2026-11-02"}
+    sides = [("compute", 1.0, 1.02), ("nat", 0.0, 0.5)]
+    compared = [
+        {"component": name, "meter_usd_per_hour": meter, "bill_usd_per_hour": told} for name, meter, told in sides
+    ]
+    found = Costs(by="component", now={}, month=(), bill={**day, "compared": compared}, no_bill="")
+    console = Console(width=78, record=True, file=io.StringIO())
+    console.print(against(found))
+    lines = console.export_text().splitlines()
+    assert "1 day(s) to 2026-11-01" in lines[0]
+    assert lines[1].split() == ["compute", "$1.00", "$1.02", "$0.0200", "agree"]
+    assert lines[2].split() == ["nat", "$0.00", "$0.5000", "$0.5000", "apart"]
+
+
+async def test_a_terminal_of_80_columns_and_24_lines_has_what_matters(rig):
+    async with served(rig) as address:
+        app = StreampilotApp(address, TOKEN, every_s=0.1)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: app.picture is not None and bool(app.picture.plans))
+            shown = on_screen(app)
+            for word in ("brokers 3/3", "findings 1 P1", "/h", "WRITTEN", "BALANCE", "● up", "q quit"):
+                assert word in shown, word
+            await pilot.press("2")
+            await until(pilot, lambda: "observed" in on_screen(app))
+            await pilot.press("3")
+            await until(pilot, lambda: "predicted" in on_screen(app) and "a approve" in on_screen(app))
+            await pilot.press("5")
+            await until(pilot, lambda: "compute" in on_screen(app) and "b by whom" in on_screen(app))
+
+
+async def test_while_a_question_is_typed_digits_are_letters_and_the_way_out_is_shown(rig):
+    async with served(rig) as address:
+        app = StreampilotApp(address, every_s=0.1)
+        async with app.run_test(size=SIZE) as pilot:
+            await until(pilot, lambda: app.picture is not None)
+            await pilot.press("4", "2")
+            await until(pilot, lambda: app.query_one("#question", Input).value == "2")
+            await until(pilot, lambda: "leave the field" in on_screen(app) and "q quit" not in on_screen(app))
+            await pilot.press("escape", "2")
+            await until(pilot, lambda: app.query_one("#tabs", TabbedContent).active == "findings-tab")

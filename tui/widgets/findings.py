@@ -89,11 +89,17 @@ def detail(risk: Risk, now: datetime) -> Group:
         f"first {ago(risk.first_seen, now)}, last {ago(risk.last_seen, now)}, seen {risk.count} times\n", style=QUIET
     )
     finding = risk.latest
-    facts = Table.grid(padding=(0, 3))
-    facts.add_row(*(Text(name, style=QUIET) for name in ("observed", "limit", "score", "confidence", "a month")))
-    values = (_number(finding.observed, finding.unit), _number(finding.limit, finding.unit), f"{finding.score:.2f}")
-    trust = (f"{100 * finding.confidence:.0f} %", money(finding.usd_per_month))
-    facts.add_row(*(Text(value, style=f"bold {INK}") for value in (*values, *trust)))
+    facts = Text()
+    for name, value in (
+        ("observed", _number(finding.observed, finding.unit)),
+        ("limit", _number(finding.limit, finding.unit)),
+        ("score", f"{finding.score:.2f}"),
+        ("confidence", f"{100 * finding.confidence:.0f} %"),
+        ("a month", money(finding.usd_per_month)),
+    ):
+        facts.append(f"{name}\u00a0", style=QUIET).append(value.replace(" ", "\u00a0"), style=f"bold {INK}").append(
+            "   "
+        )
     parts: list[Text | Table] = [head, facts, _prose(risk.explanation)]
     parts.append(Text(f"action  {risk.action}   (p makes a plan)\n", style=QUIET))
     for evidence in finding.evidence:

@@ -51,11 +51,12 @@ class Masthead(Static):
             text.append(" ● live", style=GOOD)
         up, known = totals["up"], totals["brokers"]
         _part(text, "brokers", f"{up}/{known}", GOOD if up == known else BAD)
+        # What matters most first: a narrow terminal cuts the end off.
+        worst = min((risk.level for risk in picture.risks), default="")
+        _part(text, "findings", f"{len(picture.risks)} {worst}".strip(), LEVELS.get(worst, GOOD))
+        _part(text, "cost", f"{money(picture.overview['usd_per_hour'])}/h", INK)
         _part(text, "in", rate(totals["bytes_in_per_s"]), INK)
         _part(text, "out", rate(totals["bytes_out_per_s"]), INK)
-        _part(text, "cost", f"{money(picture.overview['usd_per_hour'])}/h", INK)
-        worst = min((risk.level for risk in picture.risks), default="")
-        _part(text, "findings", str(len(picture.risks)), LEVELS.get(worst, GOOD))
 
 
 def _part(text: Text, name: str, value: str, style: str) -> None:

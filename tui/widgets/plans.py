@@ -15,7 +15,8 @@ from tui.amounts import bar, money, rate
 from tui.client import Picture
 from tui.palette import ACCENT, BAD, GOOD, INK, QUIET, STATES, WARN
 
-BAR_CELLS = 22
+BAR_CELLS = ((140, 22), (120, 12))
+"""From so many columns of the terminal on, so long a bar; in a narrower one amounts come without."""
 MOVES_SHOWN = 14
 _MARKS = {
     "pending": ("○", QUIET),
@@ -66,7 +67,9 @@ class Plans(Horizontal):
     def _show_detail(self) -> None:
         plan = self.chosen
         nothing = Text("no plan yet\n\nchoose a finding and press p", style=QUIET)
-        self.query_one("#plan", Static).update(diff(plan) if plan else nothing)
+        self.query_one("#plan", Static).update(
+            diff(plan, bar_cells=_bar_cells(self.app.size.width)) if plan else nothing
+        )
 
 
 def _line(plan: Plan) -> Text:
@@ -77,7 +80,11 @@ def _line(plan: Plan) -> Text:
     return text
 
 
-def diff(plan: Plan) -> Group:
+def _bar_cells(width: int) -> int:
+    return next((cells for columns, cells in BAR_CELLS if width >= columns), 0)
+
+
+def diff(plan: Plan, *, bar_cells: int) -> Group:
     """The whole plan, for a person who is about to approve it."""
     head = Text()
     head.append(f"{plan.title}\n", style=f"bold {INK}")
@@ -85,7 +92,15 @@ def diff(plan: Plan) -> Group:
     head.append(f"   {plan.id}   expires {plan.expires_at.astimezone():%H:%M:%S}\n", style=QUIET)
     if plan.outcome:
         head.append(f"{plan.outcome}\n", style=STATES[plan.state])
-    parts: list[Text | Table] = [head, _key(plan), load_table(plan), _skew(plan), _moves(plan), Text(), _steps(plan)]
+    parts: list[Text | Table] = [
+        head,
+        _key(plan),
+        load_table(plan, bar_cells),
+        _skew(plan),
+        _moves(plan),
+        Text(),
+        _steps(plan),
+    ]
     parts.append(Text(f"\nrisk  {plan.risk}\n", style=QUIET))
     commands = [command for step in plan.steps for command in step.commands]
     if commands:
@@ -110,29 +125,25 @@ def _key(plan: Plan) -> Text:
     return text
 
 
-def load_table(plan: Plan) -> Table:
+def load_table(plan: Plan, bar_cells: int) -> Table:
     """Bytes written per broker: now, as predicted, and as measured once there is such a thing."""
     after = plan.measured or plan.after
     table = Table(box=None, padding=(0, 2, 0, 0), header_style=QUIET)
-    for title, justify in (
-        ("broker", "left"),
-        ("before", "right"),
-        ("", "left"),
-        ("measured" if plan.measured else "predicted", "right"),
-        ("", "left"),
-    ):
-        table.add_column(title, justify="right" if justify == "right" else "left", no_wrap=True)
+    table.add_column("broker", no_wrap=True)
+    for title in ("before", "measured" if plan.measured else "predicted"):
+        table.add_column(title, justify="right", no_wrap=True)
+        if bar_cells:
+            table.add_column("", no_wrap=True)
     was, will = plan.before.broker_bytes_per_s, after.broker_bytes_per_s
     top = max([*was.values(), *will.values(), 1.0])
     for broker in sorted({*was, *will}, key=_numerically):
         before, then = was.get(broker, 0.0), will.get(broker, 0.0)
-        table.add_row(
-            Text(broker, style=f"bold {INK}"),
-            Text(rate(before), style=INK),
-            Text(bar(before, top, BAR_CELLS), style=_heat(before, plan.before)),
-            Text(rate(then), style=INK),
-            Text(bar(then, top, BAR_CELLS), style=_heat(then, after)),
-        )
+        cells = [Text(broker, style=f"bold {INK}")]
+        for value, outlook in ((before, plan.before), (then, after)):
+            heat = _heat(value, outlook)
+            cells.append(Text(rate(value), style=INK if bar_cells else heat))
+            cells += [Text(bar(value, top, bar_cells), style=heat)] if bar_cells else []
+        table.add_row(*cells)
     return table
 
 
@@ -158,7 +169,7 @@ def _skew(plan: Plan) -> Text:
 
 def _moves(plan: Plan) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style=QUIET)
-    for title in ("partition", "replicas now", "", "replicas then"):
+    for title in ("partition", "now on", "", "then on"):
         table.add_column(title, no_wrap=True)
     was, will = plan.before.assignment, plan.after.assignment
     moved = [name for name in sorted({*was, *will}) if was.get(name) != will.get(name)]

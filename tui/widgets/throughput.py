@@ -11,6 +11,8 @@ from tui.client import Picture
 from tui.palette import broker_colour
 
 POINTS = 60
+LEGEND_LINES = 12
+"""Lower than this, the legend would hide the lines; the table below names the brokers in the same colours."""
 
 
 class _Rates(NumericAxisFormatter):
@@ -68,4 +70,5 @@ class Throughput(PlotWidget):
                 )
         self.set_xlimits(-(POINTS - 1) * interval, 0.0)
         self.set_ylimits(0.0, top * 1.1)
-        self.show_legend(LegendLocation.TOPLEFT, is_visible=bool(picture.overview["brokers"]))
+        room = self.size.height >= LEGEND_LINES
+        self.show_legend(LegendLocation.TOPLEFT, is_visible=room and bool(picture.overview["brokers"]))
