@@ -160,8 +160,10 @@ class Shares:
 
     async def _begun(self, group_id: str, log: Log) -> ShareRow:
         """The row of a group that reads this partition for the first time. It is stored at once: what is written from
-        now on is the group's, though it should begin with the latest and the leader go.
+        now on is the group's, though it should begin with the latest and the leader go. Where it begins is for good, so
+        the group's configs are read anew: they may have been set at another broker a moment ago.
         """
+        await self._metadata.refresh()
         start = await self._first(log, self._limits(group_id).reset)
         row = ShareRow(start=start, state_epoch=self._clock.wall_ms(), leader_epoch=log.epoch, states=NO_STATES)
         write = self._write(group_id, log, row)

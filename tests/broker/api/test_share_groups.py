@@ -21,7 +21,9 @@ from broker.errors import (
     UnknownMemberId,
 )
 from broker.flags import parse
+from broker.metadata import topics
 from broker.node import Node
+from broker.resource_configs import GROUP
 from tests.broker.api.asking import batch, create, produce
 from tests.broker.api.conftest import Broker, Wire
 from tests.broker.api.test_consumer_groups import beat as consumer_beat
@@ -205,6 +207,20 @@ async def test_who_waits_is_woken_by_a_record_that_comes_back_and_by_a_new_one(b
     await asyncio.sleep(0.05)
     await produce(b.wire, "t", batch())
     assert await waiting == [(1, 1, 1)]
+
+
+async def test_a_group_begins_where_its_configs_say_though_another_broker_has_just_set_them(broker: Broker) -> None:
+    wire = await broker.connect()
+    await find_coordinator(wire)
+    a = Member(wire, "a", (await create(wire, "t")).topic_id)
+    await produce(wire, "t", batch())
+    assert int((await beat(wire, "a", 0)).error_code) == 0
+    earliest, metadata = {"share.auto.offset.reset": "earliest"}, broker.node._metadata
+    async with metadata._refreshing:  # its own image is of before
+        await metadata.write(lambda tx: topics.alter_configs(tx, GROUP, "g", earliest, ()))
+        asked = asyncio.create_task(a.given())
+        await asyncio.wait((asked,), timeout=0.3)
+    assert await asked == [(0, 0, 1)]
 
 
 async def test_a_session_has_epochs_and_its_end_gives_everything_back(broker: Broker) -> None:
