@@ -33,7 +33,7 @@ def one_broker(directory: Path, port: int, *extra: str) -> Iterator[tuple[subpro
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line, process.communicate(timeout=20)[1]
+        assert line, process.communicate(timeout=30)[1]
         yield process, json.loads(line)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -124,7 +124,7 @@ def consume(bootstrap: str, topic: str, count: int) -> list[bytes]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "auto.offset.reset": "earliest"})
     consumer.assign([TopicPartition(topic, 0, 0)])
     try:
-        return [message.value() or b"" for message in consumer.consume(count, timeout=20)]
+        return [message.value() or b"" for message in consumer.consume(count, timeout=30)]
     finally:
         consumer.close()
 
@@ -168,7 +168,7 @@ def test_a_disk_that_fills_up_slows_producers_and_loses_nothing_that_was_acknowl
         try:
             assert broker.stdout is not None
             ready = broker.stdout.readline()
-            assert ready, broker.communicate(timeout=10)[1]
+            assert ready, broker.communicate(timeout=30)[1]
             acknowledged = fill(f"127.0.0.1:{port}", "filling")
             assert broker.poll() is None
             assert 1 <= len(acknowledged) < RECORDS
@@ -196,5 +196,5 @@ def fill(bootstrap: str, topic: str) -> list[bytes]:
     for number in range(RECORDS):
         producer.produce(topic, number.to_bytes(4, "big") * 25_000, partition=0, on_delivery=delivered)
         producer.poll(0.01)
-    producer.flush(10)
+    producer.flush(30)
     return acknowledged

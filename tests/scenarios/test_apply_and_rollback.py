@@ -33,7 +33,7 @@ def cluster(directory: Path) -> Iterator[dict[str, Any]]:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            assert line, process.communicate(timeout=30)[1]
+            assert line, process.communicate(timeout=60)[1]
             yield json.loads(line)
         finally:
             process.send_signal(signal.SIGTERM)
@@ -52,7 +52,7 @@ def writing(bootstrap: str, topic: str) -> Iterator[None]:
             for partition in range(PARTITIONS):
                 producer.produce(topic, value, partition=partition)
             producer.poll(0)
-        producer.flush(10)
+        producer.flush(30)
 
     thread = threading.Thread(target=write)
     thread.start()
@@ -60,11 +60,11 @@ def writing(bootstrap: str, topic: str) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join(timeout=20)
+        thread.join(timeout=60)
 
 
 def assignment(admin: AdminClient, topic: str) -> dict[int, tuple[int, list[int]]]:
-    partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+    partitions = admin.list_topics(topic, timeout=60).topics[topic].partitions
     return {index: (found.leader, found.replicas) for index, found in partitions.items()}
 
 

@@ -12,7 +12,7 @@ from agent.serve.server import bind
 from tests.agent.rig import TOKEN, Rig
 
 
-async def _until(wanted, patience_s=10.0):
+async def _until(wanted, patience_s=30.0):
     def look():
         end = time.monotonic() + patience_s
         while not wanted() and time.monotonic() < end:

@@ -49,7 +49,7 @@ def announcing(tmp_path, monkeypatch):
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", file
     server.shutdown()
-    thread.join(timeout=5)
+    thread.join(timeout=30)
     server.server_close()
 
 

@@ -38,7 +38,7 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     client.close()
     yield address
     broker.send_signal(signal.SIGTERM)
-    broker.wait(20)
+    broker.wait(60)
     broker.stdout.close()
 
 

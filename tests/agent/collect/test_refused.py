@@ -32,7 +32,7 @@ def guarded(tmp_path: Path) -> Iterator[str]:
     assert broker.stdout is not None
     yield str(json.loads(broker.stdout.readline())["kafka"])
     broker.send_signal(signal.SIGTERM)
-    broker.wait(20)
+    broker.wait(60)
 
 
 def test_a_wrong_password_is_called_that(guarded: str, tmp_path: Path) -> None:

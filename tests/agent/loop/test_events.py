@@ -10,7 +10,7 @@ async def test_a_listener_gets_what_happens_in_order():
     with bus.listen() as queue:
         await asyncio.to_thread(bus.publish, "round", "2026-11-22T12:00:00Z", findings=1)
         await asyncio.to_thread(bus.publish, "plan", "2026-11-22T12:00:01Z", id="p")
-        seen = [await asyncio.wait_for(queue.get(), 1) for _ in range(2)]
+        seen = [await asyncio.wait_for(queue.get(), 30) for _ in range(2)]
     assert [(event.n, event.kind) for event in seen] == [(1, "round"), (2, "plan")]
 
 

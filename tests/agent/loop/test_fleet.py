@@ -159,7 +159,7 @@ async def test_an_approved_plan_moves_its_own_cluster_only(pair, http):
     (plan,) = (await http.get("/api/plans", params={"cluster": "west"})).json()
     said = await http.post(f"/api/plans/{plan['id']}/approve", json={"by": "ann"}, headers=WRITE)
     assert said.status_code == 202
-    for _ in range(200):
+    for _ in range(600):
         await pair.rounds(1)
         if pair.fleet.of_plan(plan["id"]).plan(plan["id"]).state in {"verified", "failed"}:
             break

@@ -236,7 +236,7 @@ async def test_a_body_of_unknown_length_is_counted_as_it_comes(url):
         for _ in range(80):
             yield bytes(1 << 16)
 
-    async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         said = await client.post("/v1/metrics", content=pieces(), headers=PROTOBUF)
         assert said.status_code == 413
         assert str(otlp.MOST_BYTES) in said.text

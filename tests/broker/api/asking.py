@@ -12,7 +12,7 @@ from crc32c import crc32c
 from tests.broker.api.conftest import Wire
 
 SOON = timedelta(milliseconds=100)
-LONG = timedelta(milliseconds=5000)
+LONG = timedelta(seconds=20)
 
 
 def batch(value: bytes = b"v", *, producer: int = -1, sequence: int = -1, epoch: int = 0) -> bytes:
@@ -36,7 +36,7 @@ async def create(wire: Wire, topic: str, partitions: int = 1, **configs: str) ->
     }
     found = (await wire.ask(19, 7, topics=[asked], timeout=LONG)).topics[0]
     if not int(found.error_code):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not await _is_open(wire, topic):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     return found

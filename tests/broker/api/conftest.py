@@ -37,7 +37,7 @@ class Wire:
 
     async def hung_up(self) -> bool:
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 return await self.reader.read(1) == b""
         except ConnectionResetError:
             return True
@@ -65,7 +65,7 @@ class Wire:
     async def ask(self, key: int, version: int, /, **values: Any) -> Any:
         """A request and its answer."""
         asked = self.request(key, version, **values)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             answered, found = await self.response(key, version)
         assert answered == asked
         return found

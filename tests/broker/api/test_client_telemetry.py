@@ -126,7 +126,7 @@ async def test_librdkafka_reports_itself_without_being_told_to(broker: Broker, w
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": broker.address, "client.id": "orders-3,zone=z7"})
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while "producer.connection.creation.total" not in await page(broker):
             await asyncio.to_thread(producer.poll, 0.1)
     (line,) = [line for line in (await page(broker)).splitlines() if "producer.connection.creation.total" in line]

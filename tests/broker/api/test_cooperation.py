@@ -50,7 +50,7 @@ class Reader:
 
 def until(holds: Callable[[], bool], *readers: Reader) -> None:
     """Everyone polls until it holds."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline, [(each.share, each.given, each.taken) for each in readers]
         for each in readers:

@@ -161,11 +161,11 @@ async def test_kafka_python_reads_through_a_session(broker: Broker, wire: Wire) 
         return count
 
     reading = asyncio.create_task(asyncio.to_thread(consume))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not len(broker.node._fetch_sessions):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     (session,) = broker.node._fetch_sessions._sessions.values()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while session.epoch < 3:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await produce(wire, "t", batch(), index=1)

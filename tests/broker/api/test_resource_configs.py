@@ -39,7 +39,7 @@ async def listed(wire: Wire, version: int, *kinds: int) -> list[tuple[int, str]]
 
 async def heartbeat_ms(wire: Wire, group: str) -> int:
     """What a member that joins is told."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             await wire.ask(10, 3, key=group, key_type=0)
             found = await wire.ask(

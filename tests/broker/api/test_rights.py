@@ -59,7 +59,7 @@ class Guarded:
         flexible = shape(api.key, version).flexible_request_header
         header = struct.pack(">hhih", api.key, version, 7, 4) + b"test" + (b"\0" if flexible else b"")
         self.wire.send(header + body.getvalue())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return (await self.wire.response(api.key, version))[1]
 
 
@@ -110,7 +110,7 @@ async def _commit(wire: Wire) -> None:
     """Makes the group: its coordinator may have to be made first."""
     part = {"partition_index": 0, "committed_offset": 0, "committed_leader_epoch": -1, "committed_metadata": None}
     asked = [{"name": TOPIC, "partitions": [part]}]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             await wire.ask(10, 3, key=GROUP, key_type=0)
             found = await wire.ask(

@@ -308,7 +308,7 @@ async def test_what_was_said_holds_after_a_restart_and_what_was_out_comes_back(t
     broker = Broker(node, (await node.start()).kafka)
     again = Member(await broker.connect(), "b", b.topic)
     given: list[tuple[int, int, int]] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not given:
             given, again.epoch = await again.given(), 0
     assert [(first, last) for first, last, _ in given] == [(0, 0), (3, 3), (4, 4)]

@@ -51,7 +51,7 @@ def address(process: subprocess.Popen[str]) -> str:
     return str(process.args[process.args.index("--listeners") + 1]).removeprefix("PLAINTEXT://")
 
 
-def read(consumer: Consumer, count: int, seconds: float = 15) -> list[str]:
+def read(consumer: Consumer, count: int, seconds: float = 60) -> list[str]:
     """The next `count` values."""
     found: list[str] = []
     deadline = time.monotonic() + seconds

@@ -104,7 +104,7 @@ class Cluster:
 
     async def log(self, broker: int, index: int = 0, topic: str = "t") -> Log:
         """The log, as soon as that broker has it open."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     return self.brokers[broker][1].get(topic, index)

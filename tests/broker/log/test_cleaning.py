@@ -197,7 +197,7 @@ async def test_aiokafka_reads_a_cleaned_topic_to_its_end(broker: Broker, wire: W
     await consumer.start()
     try:
         consumer.assign([TopicPartition("t", 0)])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             found = [await consumer.getone() for _ in EXPECTED]
         assert [(record.key, record.value) for record in found] == EXPECTED
         assert found[-1].offset == 150
@@ -212,7 +212,7 @@ async def test_librdkafka_reads_a_cleaned_topic_to_its_end(broker: Broker, wire:
         consumer = LibrdkafkaConsumer({"bootstrap.servers": broker.address, "group.id": "g"})
         consumer.assign([LibrdkafkaPartition("t", 0, 0)])
         found: list[Any] = []
-        while len(found) < len(EXPECTED) and (record := consumer.poll(5)) is not None:
+        while len(found) < len(EXPECTED) and (record := consumer.poll(30)) is not None:
             assert record.error() is None, record.error()
             found.append((record.key(), record.value()))
         consumer.close()

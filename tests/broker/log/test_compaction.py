@@ -305,7 +305,7 @@ async def test_compaction_beside_appends_uploads_deletes_and_moves_loses_nothing
     starts = [0] * 4
 
     async def led(index: int) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 for _, logs in cluster.brokers.values():
                     try:

@@ -29,7 +29,7 @@ def files(path: Path) -> int:
 
 
 async def controller(logs: Any) -> None:
-    for _ in range(300):
+    for _ in range(3000):
         if logs.is_controller:
             return
         await asyncio.sleep(0.01)

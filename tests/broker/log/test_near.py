@@ -113,7 +113,7 @@ async def test_committed_readers_are_told_what_was_aborted(zones: Zones) -> None
         ):
             producer.begin_transaction()
             producer.produce("t", value)
-            producer.flush(10)
+            producer.flush(30)
             ends(20)
         consumer = Consumer(
             {

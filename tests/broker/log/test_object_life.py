@@ -32,7 +32,7 @@ async def wound(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 
 async def controls(logs: Any) -> Housekeeping:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not logs.is_controller:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     housekeeping: Housekeeping = logs._upkeep.housekeeping

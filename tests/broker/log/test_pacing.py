@@ -40,7 +40,7 @@ def denying(logs: Any) -> Denying:
     return logs._store._backend
 
 
-async def until(what: Any, seconds: float = 5.0) -> None:
+async def until(what: Any, seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
         while not what():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -88,7 +88,7 @@ async def test_a_wal_that_cannot_be_reached_leaves_its_partitions_offline_and_sa
     await shared.crash(0)
     wal, away = shared.path / "wal", shared.path / "away"
     wal.rename(away)
-    await until(lambda: any("not reachable" in line and "declared lost" in line for line in shared.said), 5)
+    await until(lambda: any("not reachable" in line and "declared lost" in line for line in shared.said))
     assert (await shared.metadata(1).refresh()).partition("t", 0).owner == 0
     if wal.exists():
         wal.rmdir()

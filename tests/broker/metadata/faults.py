@@ -110,7 +110,7 @@ async def main():
 
 asyncio.run(main())
 """
-    return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 async def said_by(process: "subprocess.Popen[str]") -> Any:

@@ -76,9 +76,9 @@ async def test_only_a_known_brokers_wal_can_be_lost(metadata: Metadata) -> None:
 
 async def test_the_fence_is_asked_beside_a_long_read_and_not_behind_it(metadata: Metadata) -> None:
     over = threading.Event()
-    long = asyncio.ensure_future(metadata.read(lambda tx: over.wait(5)))
+    long = asyncio.ensure_future(metadata.read(lambda tx: over.wait(60)))
     duties, epoch = MetadataDuties(metadata), metadata.image.brokers[0].epoch
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         await duties.verify(0, epoch)
         await metadata.write(lambda tx: tx.run("UPDATE brokers SET alive = 0 WHERE id = 0"))
         with pytest.raises(WalError, match="declared dead"):

@@ -14,9 +14,9 @@ from broker.metadata.database import MetadataUnavailable, Tx
 
 async def in_one_group(metadata: Metadata, *asks: Callable[[], Any]) -> list[Any]:
     """What each got; all of them queued while the writer was busy, so that they go into one transaction."""
-    gate = threading.Event()
-    busy = asyncio.ensure_future(metadata.write(lambda tx: gate.wait(5)))
-    await asyncio.sleep(0.05)
+    begun, gate = threading.Event(), threading.Event()
+    busy = asyncio.ensure_future(metadata.write(lambda tx: (begun.set(), gate.wait(60))[1]))
+    assert await asyncio.to_thread(begun.wait, 30)
     asked = [asyncio.ensure_future(ask()) for ask in asks]
     await asyncio.sleep(0)
     gate.set()

@@ -21,7 +21,7 @@ async def test_a_reader_sees_whatever_its_version_stands_for(metadata: Metadata,
             versions.append((await reader.refresh()).version)
             await asyncio.sleep(0.002)
 
-    reading = asyncio.ensure_future(asyncio.wait_for(read(), 3))
+    reading = asyncio.ensure_future(asyncio.wait_for(read(), 30))
     for number in range(8):
         await metadata.create_topic(f"t{number}", partitions=1)
     try:

@@ -86,7 +86,7 @@ async def test_an_unproven_peer_is_hung_up_on_whatever_it_says(address: tuple[st
     for data in asks:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(data)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             answered = await reader.read()
         assert len(answered) in (0, 4 + 6 + 48)
         writer.close()

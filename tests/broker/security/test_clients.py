@@ -45,7 +45,7 @@ def round_trip(settings: dict[str, Any], topic: str, group: str = "g") -> list[b
     errors: list[Any] = []
     for number in range(3):
         producer.produce(topic, str(number).encode(), on_delivery=lambda error, _: errors.append(error))
-    assert producer.flush(15) == 0
+    assert producer.flush(30) == 0
     assert errors == [None] * 3
     consumer = Consumer(settings | {"group.id": group, "auto.offset.reset": "earliest"})
     consumer.subscribe([topic])
@@ -58,7 +58,7 @@ def set_up(admin: AdminClient) -> None:
     """A user bob, and what bob may do with topics that begin with `team-` and the group g."""
     credential = UserScramCredentialUpsertion("bob", ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), b"bob-pw")
     for future in admin.alter_user_scram_credentials([credential]).values():
-        future.result(10)
+        future.result(30)
     acls = [
         AclBinding(kind, name, pattern, "User:bob", "*", operation, AclPermissionType.ALLOW)
         for kind, name, pattern, operation in (
@@ -67,7 +67,7 @@ def set_up(admin: AdminClient) -> None:
         )
     ]
     for made in admin.create_acls(acls).values():
-        made.result(10)
+        made.result(30)
 
 
 async def test_librdkafka_over_sasl_ssl_does_what_its_acls_allow_and_nothing_else(
@@ -86,15 +86,15 @@ async def test_librdkafka_over_sasl_ssl_does_what_its_acls_allow_and_nothing_els
     assert await asyncio.to_thread(round_trip, bob, "team-a") == [b"0", b"1", b"2"]
 
     def forbidden() -> list[int]:
-        listed = AdminClient(bob).list_topics(timeout=10).topics
+        listed = AdminClient(bob).list_topics(timeout=30).topics
         assert set(listed) == {"team-a"}
-        asked = AdminClient(bob).list_topics("secret", timeout=10).topics["secret"]
+        asked = AdminClient(bob).list_topics("secret", timeout=30).topics["secret"]
         error = asked.error
         assert error is not None
         return [error.code()]
 
     assert await asyncio.to_thread(forbidden) == [KafkaError.TOPIC_AUTHORIZATION_FAILED]
-    found = await asyncio.to_thread(lambda: admin.describe_user_scram_credentials(["bob"])["bob"].result(10))
+    found = await asyncio.to_thread(lambda: admin.describe_user_scram_credentials(["bob"])["bob"].result(30))
     assert [info.iterations for info in found.scram_credential_infos] == [4096]
 
 
@@ -136,7 +136,7 @@ async def test_a_wrong_password_is_an_authentication_failure_for_librdkafka(star
         while not reasons:
             client.poll(0.1)
 
-    await asyncio.wait_for(asyncio.to_thread(look), 10)
+    await asyncio.wait_for(asyncio.to_thread(look), 30)
     assert any(reason.code() == KafkaError._AUTHENTICATION for reason in reasons)
 
 
@@ -146,7 +146,7 @@ async def asked_over_tls(broker: Broker, context: ssl.SSLContext) -> bytes:
     reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
     try:
         writer.write(b"\0\0\0\x0a\0\x12\0\0\0\0\0\x05\xff\xff")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await reader.readexactly(8)
         found: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         return found
@@ -179,7 +179,7 @@ async def test_a_clients_certificate_says_who_it_is(start: Start, authority: Aut
     assert await asyncio.to_thread(round_trip, own, "t") == [b"0", b"1", b"2"]
     dave = authority.issue("dave", "dave.pem")
     others = settings | {"ssl.certificate.location": str(dave), "ssl.key.location": str(dave)}
-    assert await asyncio.to_thread(lambda: AdminClient(others).list_topics(timeout=10).topics) == {}
+    assert await asyncio.to_thread(lambda: AdminClient(others).list_topics(timeout=30).topics) == {}
     for stranger in (trusting(authority), trusting(authority, mallory)):
         with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
             await asked_over_tls(broker, stranger)

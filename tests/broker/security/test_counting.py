@@ -80,7 +80,7 @@ async def test_handshakes_that_fail_are_counted_by_listener_also_after_a_new_cer
 
     def knock(context: ssl.SSLContext | None) -> bool:
         """Whether it is let in."""
-        with socket.create_connection((host, int(port)), timeout=10) as plain:
+        with socket.create_connection((host, int(port)), timeout=30) as plain:
             try:
                 door = context.wrap_socket(plain, server_hostname=host) if context is not None else plain
                 door.sendall(bytes.fromhex("00000010001200000000000100066b6e6f636b73"))
@@ -89,7 +89,7 @@ async def test_handshakes_that_fail_are_counted_by_listener_also_after_a_new_cer
                 return False
 
     async def counted(failed: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 if await figures(broker, "failed_tls_handshake") == {"listener=SSL": failed}:
                     return

@@ -24,6 +24,19 @@ async def watching(watch: LoopWatch) -> AsyncIterator[None]:
         task.cancel()
 
 
+class HandClock(SystemClock):
+    """Takes as long as it is asked to, and no real time."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0.001)
+        self.now += seconds
+
+
 def block(seconds: float) -> None:
     """What no coroutine should do."""
     time.sleep(seconds)
@@ -46,11 +59,11 @@ async def test_python_code_that_runs_long_is_a_step() -> None:
 
 
 async def test_waiting_for_a_core_is_lag_and_no_step() -> None:
-    """The kernel's count stands in here: 0.15 s of the delay were spent in its queue."""
-    queue_s = 0.0
-    watch = LoopWatch(SystemClock(), lambda: lambda: queue_s)
+    """The clock and the kernel's count stand in here: 0.15 s of the delay were spent in its queue."""
+    clock, queue_s = HandClock(), 0.0
+    watch = LoopWatch(clock, lambda: lambda: queue_s)
     async with watching(watch):
-        block(0.15)
+        clock.now += 0.15
         queue_s = 0.15
     assert watch.longest_lag_s() >= 0.1
     assert watch.longest_s() < 0.1

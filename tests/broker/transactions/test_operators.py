@@ -17,7 +17,7 @@ TIMEOUT = timedelta(seconds=60)
 async def begin(wire: Any, name: str = "x") -> Any:  # noqa: F811
     """A transaction with a record in t-0; the producer."""
     await wire.ask(10, 4, key_type=1, coordinator_keys=[name])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             who = await wire.ask(22, 4, transactional_id=name, transaction_timeout=TIMEOUT)
             if int(who.error_code) == 0:
@@ -91,7 +91,7 @@ async def test_a_decision_that_a_coordinator_left_behind_is_carried_out(broker: 
     log = broker.node._logs.get("t", 0)
     assert log.last_stable == 0
     done = {"state_filters": ["CompleteCommit"], "producer_id_filters": [], "duration_filter": -1}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (await wire.ask(66, 1, **done)).transaction_states:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert log.last_stable == log.high_watermark == 2

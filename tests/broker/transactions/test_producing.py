@@ -18,7 +18,7 @@ def producer(address: str, name: str, **more: Any) -> Producer:
 
 
 def read(
-    address: str, topic: str, count: int, *, isolation: str = "read_committed", within_s: float = 10
+    address: str, topic: str, count: int, *, isolation: str = "read_committed", within_s: float = 30
 ) -> list[bytes]:
     """The values from the start, as many as `count`, and whatever else comes in the next half second."""
     consumer = Consumer(
@@ -55,7 +55,7 @@ async def test_what_is_committed_is_seen_and_what_is_aborted_is_not(broker: Any)
         one.commit_transaction(20)
         one.begin_transaction()
         send(one, "t", b"lost")
-        one.flush(10)
+        one.flush(30)
         one.abort_transaction(20)
         one.begin_transaction()
         send(one, "t", b"c")
@@ -72,7 +72,7 @@ async def test_who_takes_an_id_over_aborts_and_fences_who_had_it(broker: Any) ->
         old = producer(broker.address, "one")
         old.begin_transaction()
         send(old, "t", b"lost")
-        old.flush(10)
+        old.flush(30)
         new = producer(broker.address, "one")
         new.begin_transaction()
         send(new, "t", b"a")
@@ -97,7 +97,7 @@ async def test_offsets_become_the_groups_with_the_commit(broker: Any) -> None:  
             made.begin_transaction()
             made.send_offsets_to_transaction(where, consumer.consumer_group_metadata(), 20)
             getattr(made, outcome)(20)
-            return int(consumer.committed([TopicPartition("t", 0)], timeout=10)[0].offset)
+            return int(consumer.committed([TopicPartition("t", 0)], timeout=30)[0].offset)
 
         aborted, kept = transact("abort_transaction"), transact("commit_transaction")
         made.begin_transaction()
@@ -105,7 +105,7 @@ async def test_offsets_become_the_groups_with_the_commit(broker: Any) -> None:  
         with pytest.raises(KafkaException):
             consumer.committed([TopicPartition("t", 0)], timeout=1)
         made.abort_transaction(20)
-        after = int(consumer.committed([TopicPartition("t", 0)], timeout=10)[0].offset)
+        after = int(consumer.committed([TopicPartition("t", 0)], timeout=30)[0].offset)
         consumer.close()
         return aborted, kept, after
 
@@ -117,7 +117,7 @@ async def test_a_transaction_that_takes_too_long_is_aborted_and_its_producer_fen
         slow = producer(broker.address, "slow", **{"transaction.timeout.ms": 1000})
         slow.begin_transaction()
         send(slow, "t", b"lost")
-        slow.flush(10)
+        slow.flush(30)
         quick = producer(broker.address, "quick")
         quick.begin_transaction()
         send(quick, "t", b"a")

@@ -25,6 +25,29 @@ class QuickClock(SystemClock):
         await asyncio.sleep(seconds / 1000)
 
 
+class HandClock(SystemClock):
+    """Time passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self._moved = asyncio.Condition()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        due = self.now + seconds
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.now >= due)
+
+    async def wind(self, seconds: float) -> None:
+        """Moves on, and lets everybody do what was due."""
+        self.now += seconds
+        async with self._moved:
+            self._moved.notify_all()
+        await asyncio.sleep(0.02)
+
+
 class Store(ObstoreBackend):
     """Memory, and `faults` for the next PUTs, one word each:
 
@@ -36,7 +59,7 @@ class Store(ObstoreBackend):
     held         waits until `release` is set
     """
 
-    patience_s = 5.0
+    patience_s = 60.0
 
     def __init__(self) -> None:
         super().__init__(obstore.store.MemoryStore())
@@ -155,7 +178,7 @@ def offsets(entries: Any) -> list[int]:
     return [one.base_offset for one in entries]
 
 
-async def until(condition: Callable[[], object], seconds: float = 2.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     for _ in range(int(seconds / 0.002)):
         if condition():
             return

@@ -32,7 +32,7 @@ async def wal(tmp_path: Path) -> AsyncIterator[DiskWal]:
     await wal.close()
 
 
-async def until(condition: Callable[[], object], seconds: float = 2.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     for _ in range(int(seconds / 0.005)):
         if condition():
             return
@@ -42,7 +42,7 @@ async def until(condition: Callable[[], object], seconds: float = 2.0) -> None:
 
 async def test_says_durable_in_order_and_only_after_the_sync(wal: DiskWal, monkeypatch: pytest.MonkeyPatch) -> None:
     held, put = threading.Event(), ring.write_durably
-    monkeypatch.setattr(ring, "write_durably", lambda *what: (held.wait(5), put(*what))[1])
+    monkeypatch.setattr(ring, "write_durably", lambda *what: (held.wait(60), put(*what))[1])
     done: list[int] = []
     for number in range(3):
         wal.append(entry(number), lambda n=number: done.append(n))
@@ -54,7 +54,7 @@ async def test_says_durable_in_order_and_only_after_the_sync(wal: DiskWal, monke
 
 async def test_one_sync_serves_everything_that_queued_meanwhile(wal: DiskWal, monkeypatch: pytest.MonkeyPatch) -> None:
     held, put, puts = threading.Event(), ring.write_durably, []
-    monkeypatch.setattr(ring, "write_durably", lambda *what: (puts.append(what), held.wait(5), put(*what))[2])
+    monkeypatch.setattr(ring, "write_durably", lambda *what: (puts.append(what), held.wait(60), put(*what))[2])
     done: list[int] = []
     wal.append(entry(0), lambda: done.append(0))
     await until(lambda: puts)
@@ -72,7 +72,7 @@ async def test_a_failed_sync_is_final(wal: DiskWal, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ring, "write_durably", broken)
     done: list[int] = []
     wal.append(entry(0), lambda: done.append(0))
-    error = await asyncio.wait_for(asyncio.shield(wal.failed), 2)
+    error = await asyncio.wait_for(asyncio.shield(wal.failed), 30)
     monkeypatch.undo()
     assert "Input/output error" in str(error)
     with pytest.raises(WalFull):
@@ -119,7 +119,7 @@ def test_a_stopped_holder_is_killed_and_a_running_one_is_not(tmp_path: Path) -> 
         os.kill(process.pid, signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
         assert kill_if_stopped(lock) == process.pid
-        assert process.wait(5) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
     assert is_free(lock)
 
 

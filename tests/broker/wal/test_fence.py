@@ -64,7 +64,7 @@ async def lost_by_a_failover(
     wal.append(entry(0), lambda: acked.append(0))
     await until(lambda: acked == [0])
     held, write = threading.Event(), os.pwritev
-    monkeypatch.setattr(os, "pwritev", lambda *given: (held.wait(5), write(*given))[1])
+    monkeypatch.setattr(os, "pwritev", lambda *given: (held.wait(60), write(*given))[1])
     wal.append(entry(1), lambda: acked.append(1))
     await asyncio.sleep(0.05)
     registry.alive = {(0, 2)}

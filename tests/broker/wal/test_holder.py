@@ -36,11 +36,11 @@ def holder(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     yield path, process
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=30)
 
 
 def wait_for_state(pid: int, state: str) -> None:
-    for _ in range(200):
+    for _ in range(2000):
         if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == state:
             return
         time.sleep(0.01)
@@ -60,14 +60,14 @@ def test_a_stopped_holder_does_not_run_and_may_be_killed(holder: tuple[Path, sub
     wait_for_state(process.pid, "T")
     assert not is_running(path)
     assert kill_if_stopped(path) == process.pid
-    assert process.wait(timeout=10) == -signal.SIGKILL
+    assert process.wait(timeout=30) == -signal.SIGKILL
     assert is_free(path)
 
 
 def test_a_dead_holder_does_not_run(holder: tuple[Path, subprocess.Popen[str]]) -> None:
     path, process = holder
     process.kill()
-    process.wait(timeout=10)
+    process.wait(timeout=30)
     assert not is_running(path)
     assert is_free(path)
 
@@ -80,7 +80,7 @@ def bystander() -> Iterator[subprocess.Popen[str]]:
     wait_for_state(process.pid, "T")
     yield process
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=30)
 
 
 def started(pid: int) -> int:
@@ -109,7 +109,7 @@ def test_a_stopped_process_is_killed_only_when_pid_start_and_boot_all_match(
     path = tmp_path / "lock"
     path.write_text(json.dumps({"pid": bystander.pid, "started": started(bystander.pid), "boot_id": boot_id()}))
     assert kill_if_stopped(path) == bystander.pid
-    assert bystander.wait(timeout=10) == -signal.SIGKILL
+    assert bystander.wait(timeout=30) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"pid": "x", "started": 1, "boot_id": "y"}'])
@@ -149,7 +149,7 @@ def stopped_broker(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     wait_for_state(process.pid, "T")
     yield process
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=30)
 
 
 async def test_a_recoverer_gets_the_wal_of_a_broker_that_was_stopped_beyond_its_session(
@@ -169,6 +169,6 @@ async def test_a_recoverer_gets_the_wal_of_a_broker_that_was_stopped_beyond_its_
     url = f"file://{tmp_path}"
     seized = await Wals(tools).of(url).seize(Site(url=url, broker=3, host_id="here"), [1])
     assert [bytes(entry.records) for entry in seized.entries] == [b"kept"]
-    assert stopped_broker.wait(timeout=10) == -signal.SIGKILL
+    assert stopped_broker.wait(timeout=30) == -signal.SIGKILL
     assert said == [f"broker 3 (pid {stopped_broker.pid}) was stopped beyond its session: killed, lest it write again"]
     await seized.release()

@@ -80,7 +80,7 @@ async def test_acknowledges_nothing_once_its_epoch_is_over_and_tells_the_broker_
     await until(lambda: done == [0])
     registry.alive.clear()
     wal.append(entry(1), lambda: done.append(1))
-    error = await asyncio.wait_for(asyncio.shield(wal.failed), 2)
+    error = await asyncio.wait_for(asyncio.shield(wal.failed), 30)
     assert "declared dead" in str(error)
     registry.alive.add((0, 1))
     await asyncio.sleep(0.05)

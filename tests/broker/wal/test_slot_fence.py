@@ -166,7 +166,7 @@ async def test_any_order_of_effects_leaves_what_was_acknowledged_below_the_fence
         if not writer.failed.done():
             world.append(writer, number)
             await asyncio.sleep(0.005)
-    await asyncio.wait_for(writer.failed, 2)
+    await asyncio.wait_for(writer.failed, 30)
     for found in recovered:
         assert set(world.acknowledged) <= found
     await writer.close()

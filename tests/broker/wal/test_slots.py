@@ -6,13 +6,12 @@ import asyncio
 
 import pytest
 
-from broker.clock import SystemClock
 from broker.wal.base import WalFull
 from broker.wal.shelf import Shelf
 from broker.wal.slot_fence import fence_and_read
 from broker.wal.slot_layout import Place, pack_fence, pack_slot, unpack
-from broker.wal.slots import LEAST_ROOM_BYTES, SLOT_BYTES
-from tests.broker.wal.slot_world import World, entry, offsets, until
+from broker.wal.slots import LEAST_ROOM_BYTES, LINGER_S, SLOT_BYTES
+from tests.broker.wal.slot_world import HandClock, World, entry, offsets, until
 
 FENCER = b"f" * 16
 
@@ -50,15 +49,17 @@ async def test_entries_gather_while_a_put_is_under_way(world: World) -> None:
 
 
 async def test_a_slow_put_holds_the_next_group_back_for_a_quarter_of_a_second_at_most() -> None:
-    world = World(clock=SystemClock())
+    clock = HandClock()
+    world = World(clock=clock)
     world.backend.faults = ["held"]
     wal = world.writer()
     world.append(wal, 0)
     await until(lambda: world.backend.puts)
     world.append(wal, 1)
-    await asyncio.sleep(0.1)
+    await clock.wind(0.24)
     assert len(world.backend.puts) == 1
-    await until(lambda: len(world.backend.puts) == 2, 1)
+    await clock.wind(LINGER_S - 0.24)
+    await until(lambda: len(world.backend.puts) == 2)
     assert world.acknowledged == []
     world.backend.release.set()
     await until(lambda: world.acknowledged == [0, 1])
@@ -66,18 +67,20 @@ async def test_a_slow_put_holds_the_next_group_back_for_a_quarter_of_a_second_at
 
 
 async def test_with_a_pace_slots_are_sent_that_far_apart_unless_they_are_full() -> None:
-    world = World(clock=SystemClock())
+    clock = HandClock()
+    world = World(clock=clock)
     wal = world.writer(pace_s=0.2)
     world.append(wal, 0)
     await until(lambda: world.acknowledged == [0])
     world.append(wal, 1)
-    await asyncio.sleep(0.1)
+    await clock.wind(0.19)
     assert world.acknowledged == [0]
     world.append(wal, 2)
+    await clock.wind(0.02)
     await until(lambda: world.acknowledged == [0, 1, 2])
     assert len(world.backend.puts) == 2
     world.append(wal, 3, size=SLOT_BYTES)
-    await until(lambda: 3 in world.acknowledged, 0.15)
+    await until(lambda: 3 in world.acknowledged)
     await wal.close()
 
 
@@ -95,8 +98,7 @@ async def test_acknowledges_in_slot_order_whatever_is_stored_first(world: World)
     wal = world.writer()
     for number in range(3):
         world.append(wal, number, size=SLOT_BYTES)
-        await asyncio.sleep(0.01)
-    await until(lambda: len(world.backend.puts) == 3)
+        await until(lambda n=number: len(world.backend.puts) == n + 1)
     await asyncio.sleep(0.02)
     assert (world.acknowledged, wal.mark()) == ([], 0)
     world.backend.release.set()
@@ -151,7 +153,7 @@ async def test_a_writer_that_meets_the_fence_acknowledges_nothing_more(world: Wo
     assert (offsets(fenced.entries), fenced.fence) == ([0], 1)
     for number in (1, 2, 3):
         world.append(wal, number, size=SLOT_BYTES)
-    assert "wal/0/1/000000000001 in memory:// holds a fence" in str(await asyncio.wait_for(wal.failed, 2))
+    assert "wal/0/1/000000000001 in memory:// holds a fence" in str(await asyncio.wait_for(wal.failed, 30))
     await asyncio.sleep(0.02)
     assert world.acknowledged == [0]
     with pytest.raises(WalFull):
@@ -165,7 +167,7 @@ async def test_another_writers_slot_ends_this_one(world: World) -> None:
     await world.store.put(place.key, pack_slot(place, b"o" * 16, [entry(9)]))
     wal = world.writer()
     world.append(wal, 0)
-    assert "another writer's slot" in str(await asyncio.wait_for(wal.failed, 2))
+    assert "another writer's slot" in str(await asyncio.wait_for(wal.failed, 30))
     assert world.acknowledged == []
     await wal.close()
 
