@@ -22,7 +22,8 @@ class Event:
     resource: str
     kind: str
     """leader_change, move, broker_joined, broker_left, broker_restarted, rebalance, config_change, topic_created,
-    topic_deleted; and what a person announces: deploy, maintenance, spot_notice, scale, note."""
+    topic_deleted; spot_notice, spot_warning and either with `_withdrawn`, which brokers show and persons announce;
+    and what only a person says: deploy, maintenance, scale, note."""
     source: str
     detail: str
 

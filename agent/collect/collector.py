@@ -33,6 +33,7 @@ from agent.collect.discovery.discovery import Discovery
 from agent.collect.discovery.finder import Finder, Told
 from agent.collect.exposition import Room
 from agent.collect.lines import Limits
+from agent.collect.notices import Notices
 from agent.collect.offsets import OffsetHistory
 from agent.collect.otlp import TARGET as OTLP
 from agent.collect.pushed import Brought, Pushed
@@ -129,6 +130,7 @@ class Collector:
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE + 2, thread_name_prefix="collect")
         self._began: dict[str, float] = {}
         self._announced: list[Event] = []
+        self._notices = Notices(store, watch.cluster)
         self._announcing = threading.Lock()
 
     def round(self, at: datetime | None = None) -> Round:
@@ -240,6 +242,7 @@ class Collector:
         events = (
             announced + self._events(looked) + restarts(cluster, scrapes, self._store, self._began, self._brokers())
         )
+        events += self._notices.events(at, zip(self.scrapers, scrapes, strict=True))
         tables = self._structure(at, looked)
         tables["targets"] = self._targets(looked, scrapes, pushed)
         tables["events"] = event_columns(cluster, events)

@@ -24,6 +24,10 @@ from agent.store.samples import Labels, SampleStore
 
 BROKER_INFO = "streampilot_broker_info"
 """The series by which a bundled broker says its id."""
+SPOT_NOTICE = "kafka_stream_spot_notice_timestamp_seconds"
+SPOT_DEADLINE = "kafka_stream_spot_notice_deadline_timestamp_seconds"
+"""The series by which it says that its machine will be taken away."""
+_MOST_NOTICES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,8 @@ class Scraper:
         self._about = np.empty(0, dtype=np.int32)
         self.broker = target.broker
         """The broker behind the target, once it is known."""
+        self.notices: dict[int, tuple[str, Labels]] = {}
+        """Series of spot notices: number to name and labels; the newest ones, whether they are shown now or not."""
 
     def ends(self) -> NDArray[np.int32]:
         """Everything it has told: what ends when the target is not scraped any more."""
@@ -98,7 +104,12 @@ class Scraper:
     def _register(self, name: str, labels: Labels) -> int:
         if name == BROKER_INFO:
             self.broker = self.target.broker or dict(labels).get("broker_id")
-        return self._store.series_id(self._cluster, self.target.name, name, labels)
+        number = self._store.series_id(self._cluster, self.target.name, name, labels)
+        if name in (SPOT_NOTICE, SPOT_DEADLINE):
+            self.notices[number] = (name, labels)
+            if len(self.notices) > _MOST_NOTICES:
+                del self.notices[next(iter(self.notices))]
+        return number
 
     def scrape(self, client: httpx.Client, timeout_s: float) -> Scrape:
         """Blocks at most about twice `timeout_s`. Never raises: what went wrong is the reason."""
@@ -109,6 +120,7 @@ class Scraper:
         try:
             if self._generation != self._store.generation:
                 self._exposition.forget()
+                self.notices.clear()
                 self._last = np.empty(0, dtype=np.int32)
                 self._generation = self._store.generation
             scraped = self._read(client, began + timeout_s)

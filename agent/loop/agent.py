@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from agent.collect.notices import of_machines
 from agent.loop.actions import Actions
 from agent.loop.announcements import Announcement, announce
 from agent.loop.billed import billed
@@ -89,6 +90,9 @@ class Agent:
     def _collect(self) -> None:
         now = self._clock.now()
         seen = self.rooms.collector.round(now)
+        for event in of_machines(seen.events):
+            log.warning("%s on %s: %s", event.kind, event.resource, event.detail)
+            self._herald.publish("note", self._now(), resource=event.resource, detail=f"{event.kind}: {event.detail}")
         if seen.down != self._down:
             for target, reason in seen.down.items():
                 log.warning("%s does not answer: %s", target, reason)

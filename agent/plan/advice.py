@@ -67,6 +67,13 @@ ADVICE = {
         "what only the missing replica has would be lost without a word.\n"
         "kafka-topics.sh --bootstrap-server $BOOTSTRAP --describe --unavailable-partitions",
     ),
+    "AVL-06": Advice(
+        reason="broker {name} has to give its partitions away before its machine is gone, which its admin API does",
+        text="Start another broker where there is none that could take them. Then ask any broker's HTTP address:\n"
+        'curl -X POST $BROKER_HTTP/admin/v1/drain -d \'{{"broker": {name}, "wait": true}}\'\n'
+        "On Apache Kafka: kafka-reassign-partitions.sh --bootstrap-server $BOOTSTRAP, to the replicas that stay, and "
+        "stop the broker with SIGTERM.",
+    ),
     "DUR-01": Advice(
         reason="how many copies {name} is worth is its owner's decision, and more of them copy all of its data",
         text="With its owner: three replicas, and min.insync.replicas=2.\n"

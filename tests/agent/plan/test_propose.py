@@ -168,7 +168,7 @@ def test_says_that_apache_kafka_copies_data_and_how_much():
     assert any("kafka-leader-election.sh" in command for step in plan.steps for command in step.commands)
 
 
-@pytest.mark.parametrize("rule", ["BAL-03", "AVL-04", "CLI-01", "CLI-02", "NET-01", "LAG-02", "OBJ-04"])
+@pytest.mark.parametrize("rule", ["BAL-03", "AVL-04", "AVL-06", "CLI-01", "CLI-02", "NET-01", "LAG-02", "OBJ-04"])
 def test_advice_is_text_and_nothing_is_executed(rule):
     answer = propose([risk(rule, "c/client/app")], cluster(TYPICAL), None, NOW)
     assert isinstance(answer, Refusal) and answer.advice and answer.rule == rule
