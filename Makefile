@@ -7,7 +7,7 @@ SEED ?= 1
 BARS := brokers_per_core catch_up commits disk_per_sample drain failover ingest metadata moves promql recovery scale spot start store_absent unknown_users
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo demo-seeds test check clients client-tools share-groups eos interop promql fuzz kill lose-everything powerloss upgrade chaos agent-faults bill-buckets plants bars s3-gateway bench profile screens docs lock clean
+.PHONY: help setup demo demo-seeds test check clients client-tools share-groups eos interop interop-plans promql fuzz kill lose-everything powerloss upgrade chaos agent-faults bill-buckets plants bars s3-gateway bench profile screens docs lock clean
 
 help: ## list the targets, a line each
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ fuzz: $(STAMP) ## bad frames and forged batches for every API and version of a r
 
 interop: $(STAMP) ## streampilot on a real Apache Kafka of three brokers: JMX exporter, SCRAM, TLS, ACLs (from Maven; needs Java)
 	@$(BIN)/python -m tests.interop.run
+
+interop-plans: $(STAMP) ## plans approved on a real Apache Kafka of three brokers: throttled moves, kills, rollback (from Maven; needs Java)
+	@$(BIN)/python -m tests.interop.plans
 
 eos: $(STAMP) ## exactly once: consume, transform, produce while brokers and clients are killed (MINUTES= SEED= CELL= CLIENT=java)
 	@test "$(CLIENT)" != java || $(BIN)/python -m tests.clients.prepare

@@ -7,15 +7,26 @@ ACTIONS; nothing else in this room knows what an action does.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from agent.act.cluster import Admin
 from agent.act.errors import StepFailed
 from agent.collect.shapes import PartitionId
+from agent.model.amounts import size
 from agent.model.finding import Cell
 from agent.plan.configs import OVERRIDE
 
 Values = Mapping[str, Cell]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a change is that is under way."""
+
+    copied_bytes: int | None
+    """None where nobody says."""
+    text: str
 
 
 class Action(Protocol):
@@ -36,6 +47,12 @@ class Action(Protocol):
 
     def nudge(self, admin: Admin, image: Values, params: Values) -> bool:
         """A second call that some clusters need; says whether it was made."""
+
+    def holders(self, image: Values) -> list[int]:
+        """Brokers that hold the data already."""
+
+    def progress(self, admin: Admin, params: Values) -> Progress | None:
+        """How far the running change is; None where there is nothing to say."""
 
 
 class MovePartitions:
@@ -75,6 +92,25 @@ class MovePartitions:
         admin.elect_leaders([_partition(params)])
         return True
 
+    def holders(self, image: Values) -> list[int]:
+        replicas = image["replicas"]
+        return [int(broker) for broker in replicas] if isinstance(replicas, list) else []
+
+    def progress(self, admin: Admin, params: Values) -> Progress | None:
+        key = _partition(params)
+        moving = admin.list_reassignments().get(key)
+        if moving is None:
+            return None
+        live = {broker.id for broker in admin.topology().brokers}
+        away = sorted({*moving.replicas, *moving.adding} - live)
+        held = admin.replica_sizes(key, sorted({*moving.replicas, *moving.adding} & live))
+        copies = [held[broker] for broker in moving.adding if broker in held]
+        whole = max((held[broker] for broker in held if broker not in moving.adding), default=0)
+        where = ", ".join(f"broker {broker}" for broker in moving.adding)
+        text = f"{key[0]}-{key[1]} to {where}: {size(sum(copies))} of {size(whole * len(moving.adding))} copied"
+        waits = "".join(f"; broker {broker} does not answer, and is waited for" for broker in away)
+        return Progress(copied_bytes=sum(copies) if held else None, text=f"{text}{waits}")
+
 
 class AlterTopic:
     """IncrementalAlterConfigs of one setting; `value` None removes the override."""
@@ -106,6 +142,12 @@ class AlterTopic:
 
     def nudge(self, admin: Admin, image: Values, params: Values) -> bool:
         return False
+
+    def holders(self, image: Values) -> list[int]:
+        return []
+
+    def progress(self, admin: Admin, params: Values) -> Progress | None:
+        return None
 
 
 ACTIONS: Mapping[str, Action] = {"MovePartitions": MovePartitions(), "AlterTopic": AlterTopic()}

@@ -27,6 +27,7 @@ from agent.act.errors import ActError, NotAllowed, StepFailed
 from agent.act.guard import ActSettings, may_start, only_reads, people, people_needed, stopped
 from agent.act.journal import Journal, Keeper
 from agent.act.steps import StepRunner, with_step
+from agent.act.throttle import Throttles
 from agent.collect.errors import CollectError
 from agent.collect.shapes import Topology
 from agent.model.clock import Clock
@@ -52,6 +53,7 @@ class Executor:
         self._clock = clock
         self._admin = admin
         self._runner = StepRunner(admin, self.journal, clock, self.settings)
+        self._throttles = Throttles(admin, self.journal)
         self._lock = threading.RLock()
 
     # A person decides
@@ -130,6 +132,24 @@ class Executor:
             on = [plan for plan in plans if plan.state == "executing"]
             back = [plan for plan in plans if self._half_back(plan)]
             return [*(self._run(plan) for plan in on), *(self._undo_all(plan) for plan in back)]
+
+    def tidy(self) -> list[str]:
+        """Takes away throttles that a plan which has ended could not; in words, what is still owed."""
+        owed = self._throttles.owed()
+        if not owed or self.settings.read_only:
+            return []
+        with self._lock:
+            found = [plan for id in owed if (plan := self.journal.plan(id)) is not None]
+            ended = [plan for plan in found if plan.state != "executing" and not self._half_back(plan)]
+            return [words for plan in ended if plan.cluster == self._cluster and (words := self._tidied(plan))]
+
+    def _tidied(self, plan: Plan) -> str:
+        try:
+            if any(ACTIONS[step.action].under_way(self._admin, step.params) for step in plan.steps):
+                return f"{plan.id}: its copy goes on, and keeps its throttle"
+            return self._throttles.lift(plan)
+        except CollectError as error:
+            return f"{plan.id}: its throttle waits: {error}"
 
     def verify(
         self,

@@ -29,7 +29,9 @@ class ActSettings:
     step_timeout_s: float = 60.0
     """What a step may take while the cluster does not say that it is at it."""
     move_timeout_s: float = 6 * 3600.0
-    """What a step may take in all: Apache Kafka copies a partition's data, and says that it does."""
+    """What a move may take whose copy nobody can see grow."""
+    stall_timeout_s: float = 600.0
+    """How long a copy may stand still: a broker that it needs may come back."""
     patience_s: float = 3.0
     """How long a decision waits for a plan that is being carried out."""
     verify_timeout_s: float = 300.0

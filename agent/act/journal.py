@@ -85,6 +85,11 @@ class Journal:
     def marked(self, plan: str, name: str) -> Any | None:
         return self._keeper.get("runs", f"{plan}/{name}")
 
+    def marks(self, name: str) -> dict[str, Any]:
+        """Plan to what was kept under `name`, of all plans."""
+        bodies = self._keeper.all("runs").items()
+        return {id.removesuffix(f"/{name}"): body for id, body in bodies if id.endswith(f"/{name}")}
+
     def started_within(self, period: timedelta) -> int:
         """How many of this cluster's plans began to execute in the last `period`."""
         since = self._clock.now() - period

@@ -5,28 +5,39 @@ Laws:
 2. A journal entry is durable before each call; a step found done gets one too.
 3. A step starts only from its exact pre-image; a change that someone else is making, or has made, is left alone.
 4. A call whose answer was lost is not repeated while the cluster shows it done or under way.
-5. While the cluster says that a change is under way it is waited for, for hours: copying a partition takes that long.
+5. While the cluster says that a change is under way it is waited for, as long as the copy grows: that may take hours.
+   One that does not is cancelled, and so is the throttle it was given.
 6. A cluster with another Kafka id than the plan's is neither believed nor called.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
-from agent.act.actions import ACTIONS, Action, Values
+from agent.act.actions import ACTIONS, Action, Progress, Values
 from agent.act.cluster import Admin, hash_without, other_cluster
 from agent.act.errors import StepFailed
 from agent.act.guard import ActSettings, stopped
 from agent.act.journal import Direction, Journal
-from agent.collect.errors import CollectError, NotAllowed, NotOffered
+from agent.act.throttle import Throttles
+from agent.act.watching import Watch
+from agent.collect.errors import ClusterUnreachable, CollectError, NotAllowed, NotOffered
 from agent.model.clock import Clock
+from agent.model.finding import Cell
 from agent.model.plan import Plan, Step, StepState
 
+log = logging.getLogger("streampilot.agent")
+
 NUDGE_AFTER_POLLS = 3
+NUDGE_EVERY_S = 10.0
 POLLS = 50
 MOST_POLL_S = 5.0
 """Each look reads the whole topology: the longer a change takes, the less often it is looked at."""
+
+Read = TypeVar("Read")
 
 
 class StepRunner:
@@ -35,6 +46,7 @@ class StepRunner:
         self._journal = journal
         self._clock = clock
         self._settings = settings
+        self._throttles = Throttles(admin, journal)
 
     def do(self, plan: Plan, step: Step) -> Plan:
         """The plan with this step done; StepFailed with the plan's step left as it was found."""
@@ -48,27 +60,60 @@ class StepRunner:
 
     def _run(self, plan: Plan, step: Step, direction: Direction, wanted: Values, origin: Values) -> Plan:
         action = ACTIONS[step.action]
-        if other := other_cluster(plan, self._admin.topology()):
-            raise StepFailed(f"step {step.n}: {other}")
-        running = action.under_way(self._admin, wanted)
-        image = action.image(self._admin, wanted)
+        running, image = self._answered(lambda: self._first_look(plan, step, action, wanted))
         if running and direction == "undo":
             plan = self._call(plan, step, direction, "cancel", image)
             self._attempt(action.cancel, wanted)
-            running, image = action.under_way(self._admin, wanted), action.image(self._admin, wanted)
+            running, image = self._answered(lambda: self._first_look(plan, step, action, wanted))
         if action.reached(image, wanted) and not running:
-            self._journal.note(plan, step, direction, "found done")
+            self._journal.note(plan, step, direction, "found done", self._throttles.lift(plan))
             return self._settle(plan, step, direction)
-        if not (running and self._journal.called(plan, step, direction)):
-            if running:
-                raise StepFailed(f"step {step.n}: another reassignment of {step.target} is under way")
-            self._check_origin(plan, step, direction, action, image, origin)
+        ours = running and self._journal.called(plan, step, direction)
+        if running and not ours:
+            raise StepFailed(f"step {step.n}: another reassignment of {step.target} is under way")
+        if not ours:
+            self._answered(lambda: self._check_origin(plan, step, direction, action, image, origin))
             stopped(self._settings)
-            plan = self._call(plan, step, direction, "start", image)
-            self._attempt(action.start, wanted)
-        self._wait(plan, step, direction, action, wanted)
-        self._journal.note(plan, step, direction, "done")
+        try:
+            if not ours:
+                self._throttles.put(plan, step, wanted, action.holders(image))
+                plan = self._call(plan, step, direction, "start", image)
+                self._attempt(action.start, wanted)
+            self._wait(plan, step, direction, action, wanted)
+        except StepFailed as failure:
+            raise StepFailed(f"{failure}{self._give_up(plan, step, direction, action, wanted)}") from failure
+        self._journal.note(plan, step, direction, "done", self._throttles.lift(plan))
         return self._settle(plan, step, direction)
+
+    def _first_look(self, plan: Plan, step: Step, action: Action, wanted: Values) -> tuple[bool, dict[str, Cell]]:
+        """Whether a change is under way, and what there is."""
+        if other := other_cluster(plan, self._admin.topology()):
+            raise StepFailed(f"step {step.n}: {other}")
+        return action.under_way(self._admin, wanted), action.image(self._admin, wanted)
+
+    def _answered(self, read: Callable[[], Read]) -> Read:
+        """What is read, once somebody answers: a broker that died a moment ago is no reason to fail."""
+        deadline = self._clock.monotonic() + self._settings.step_timeout_s
+        while True:
+            try:
+                return read()
+            except ClusterUnreachable:
+                if self._clock.monotonic() >= deadline:
+                    raise
+                self._clock.sleep(max(self._settings.poll_s, 0.25))
+
+    def _give_up(self, plan: Plan, step: Step, direction: Direction, action: Action, wanted: Values) -> str:
+        """A step that failed is not left running, and no throttle is left behind: in words, what was done about it."""
+        try:
+            running = action.under_way(self._admin, wanted) and self._journal.called(plan, step, direction)
+            if running:
+                self._journal.before_call(plan, step, direction, "cancel", action.image(self._admin, wanted))
+                action.cancel(self._admin, wanted)
+            words = "; it was cancelled, and the replicas stay as they were" if running else ""
+            left = self._throttles.lift(plan)
+            return f"{words}; {left}" if left else words
+        except CollectError as error:
+            return f"; it could not be cancelled ({error}), and goes on with its throttle"
 
     def _check_origin(
         self, plan: Plan, step: Step, direction: Direction, action: Action, image: Values, origin: Values
@@ -100,26 +145,31 @@ class StepRunner:
             self._clock.sleep(self._settings.poll_s)
 
     def _wait(self, plan: Plan, step: Step, direction: Direction, action: Action, wanted: Values) -> None:
-        began = self._clock.monotonic()
-        deadline = began + self._settings.step_timeout_s
-        polls, nudged = 0, False
+        watch = Watch(self._clock, self._settings)
+        polls, nudged = 0, -NUDGE_EVERY_S
         while True:
-            running, image = action.under_way(self._admin, wanted), action.image(self._admin, wanted)
-            if action.reached(image, wanted) and not running:
-                return
-            if running:
-                still = self._clock.monotonic() + self._settings.step_timeout_s
-                deadline = min(still, began + self._settings.move_timeout_s)
-            polls += 1
-            if polls > NUDGE_AFTER_POLLS and not running and not nudged:
-                self._journal.before_call(plan, step, direction, "nudge", image)
-                nudged = action.nudge(self._admin, image, wanted)
-            if self._clock.monotonic() >= deadline:
-                spent = f"{step.target} did not get there within {self._clock.monotonic() - began:.0f} s"
-                going = "; the cluster is still at it, and a rollback ends that" if running else ""
-                raise StepFailed(f"step {step.n}: {spent}: {image}{going}")
-            slower = (self._clock.monotonic() - began) / POLLS
-            self._clock.sleep(min(max(slower, self._settings.poll_s), MOST_POLL_S))
+            try:
+                running, image = action.under_way(self._admin, wanted), action.image(self._admin, wanted)
+                if action.reached(image, wanted) and not running:
+                    return
+                self._narrate(plan, step, watch, action.progress(self._admin, wanted) if watch.due(running) else None)
+                watch.answered(running)
+                polls += 1
+                if polls > NUDGE_AFTER_POLLS and not running and watch.spent_s - nudged >= NUDGE_EVERY_S:
+                    self._journal.before_call(plan, step, direction, "nudge", image)
+                    action.nudge(self._admin, image, wanted)
+                    nudged = watch.spent_s
+            except CollectError as error:
+                watch.silent(str(error))
+            if why := watch.over(running=running if polls else False):
+                raise StepFailed(f"step {step.n}: {step.target} did not get there within {watch.spent_s:.0f} s{why}")
+            self._clock.sleep(min(max(watch.spent_s / POLLS, self._settings.poll_s), MOST_POLL_S))
+
+    def _narrate(self, plan: Plan, step: Step, watch: Watch, progress: Progress | None) -> None:
+        """Says how far a copy is, where people look for it."""
+        if progress is not None and watch.told(progress):
+            log.info("plan %s: step %d of %d: %s", plan.id, step.n, len(plan.steps), progress.text)
+            self._journal.save(replace(plan, outcome=f"step {step.n} of {len(plan.steps)}: {progress.text}"))
 
     def _settle(self, plan: Plan, step: Step, direction: Direction) -> Plan:
         return self._journal.save(with_step(plan, step, "done" if direction == "do" else "undone"))

@@ -86,6 +86,7 @@ def _words(plan: dict[str, Any]) -> list[str]:
     lines += [f"expires: {plan['expires_at']}", f"steps: {len(plan['steps'])}"]
     lines += [
         f"  {step['n']}. {step['action']} {step['target']}  [{step['step_class']}, {step['state']}]"
+        + (f"  {step['effort']}" if step["effort"] else "")
         for step in plan["steps"]
     ]
     commands = [command for step in plan["steps"] for command in step["commands"]]

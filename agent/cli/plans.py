@@ -112,6 +112,8 @@ def _follow(remote: Remote, plan: str, wait_s: float, as_json: bool, goal: str) 
         found = remote.get(f"/api/plans/{plan}")
         done = sum(step["state"] in {"done", "undone"} for step in found["steps"])
         line = f"{plan}: {found['state']}, {done} of {len(found['steps'])} steps"
+        if found["state"] == "executing" and found["outcome"]:
+            line += f"; {found['outcome']}"
         if line != seen:
             sys.stderr.write(line + "\n")
             seen = line

@@ -18,7 +18,8 @@ from kafka.protocol.admin import DescribeConfigsRequest, DescribeGroupsRequest, 
 from kafka.protocol.consumer import ListOffsetsRequest, OffsetFetchRequest
 from kafka.protocol.metadata import MetadataRequest
 
-from agent.collect import inventory
+from agent.collect import copying, inventory
+from agent.collect.copying import BROKER, TOPIC
 from agent.collect.errors import CollectError, NotOffered
 from agent.collect.link import Link
 from agent.collect.membership import assigned_partitions
@@ -54,8 +55,6 @@ CONFIG_SOURCES = {
     5: "DEFAULT_CONFIG",
 }
 CONFIGS_PER_CALL = 200
-TOPIC, BROKER = 2, 4
-"""Kafka's numbers for what a config belongs to."""
 
 
 class ClusterAdmin:
@@ -198,6 +197,10 @@ class ClusterAdmin:
             for id, row in found.items()
         }
 
+    def replica_sizes(self, partition: PartitionId, brokers: Iterable[int]) -> dict[int, int]:
+        """Bytes of a partition's log at each of the brokers that answers and has one."""
+        return copying.replica_sizes(self.link, brokers, partition)
+
     # Writing: only agent.act calls these
 
     def reassign(self, targets: Mapping[PartitionId, Collection[int] | None]) -> dict[PartitionId, str | None]:
@@ -222,6 +225,10 @@ class ClusterAdmin:
         )
         said = str(answer["topic"][topic])
         return None if said == "OK" else said
+
+    def set_broker_configs(self, broker: int, changes: Mapping[str, str | None]) -> None:
+        """Sets dynamic settings of one broker, and removes those that are None; raises."""
+        copying.change_configs(self.link, BROKER, str(broker), changes)
 
     def create_partitions(self, topic: str, total: int) -> None:
         """Grows a topic to `total` partitions; raises."""

@@ -28,6 +28,7 @@ from agent.loop.rooms import Rooms
 from agent.model.codec import timestamp
 from agent.model.finding import Risk
 from agent.model.plan import Outlook, Plan, Refusal
+from agent.plan.settings import PlanSettings
 
 log = logging.getLogger("streampilot.agent")
 
@@ -51,6 +52,7 @@ class Actions:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="act")
         self._busy = threading.Event()
         self._open = known
+        self._bounds = PlanSettings(throttle_bytes_per_s=rooms.config.throttle_bytes_per_s)
         self._rounds: dict[str, SpanContext] = {}
         """Plan to the round that made it: what is done for it belongs to that trace."""
 
@@ -116,6 +118,8 @@ class Actions:
         self._open = risks
         if self._busy.is_set():
             return
+        for words in self._rooms.executor.tidy():
+            log.warning("%s", words)
         for plan in self._rooms.executor.expire():
             self._tell(plan)
         now, plans = self._rooms.clock.now(), self.plans()
@@ -136,7 +140,7 @@ class Actions:
                 suspected,
                 cluster_id=self._rooms.collector.cluster_id,
             )
-            made, refusals = answers(risks, self._open, picture, now)
+            made, refusals = answers(risks, self._open, picture, now, self._bounds)
             for refusal in refusals:
                 self._refused[refusal.risk] = (now, refusal)
             return [self._keep(plan) for plan in made], refusals

@@ -10,6 +10,7 @@ from typing import Any
 from agent.act.actions import ACTIONS
 from agent.loop.refused import Refused
 
+LEAST_THROTTLE = 64 << 10
 _WORDS = {"true": True, "false": False}
 
 
@@ -55,6 +56,15 @@ def cap(caps: Mapping[str, Any], name: str, usual: int) -> int:
             f"act.caps.{name} = {value!r} is no whole number from 1 on", 'mode = "read-only" stops all actions'
         )
     return value
+
+
+def throttle(bytes_per_s: int) -> int:
+    """A rate that a copy can end at."""
+    if bytes_per_s < LEAST_THROTTLE:
+        raise Refused(
+            f"act.throttle is {bytes_per_s} bytes a second, less than copies can end at", "give it 64KiB or more"
+        )
+    return bytes_per_s
 
 
 def targets(rows: Any, source: str) -> Iterable[Mapping[str, Any]]:

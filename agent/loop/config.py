@@ -65,7 +65,7 @@ KEYS: dict[str, frozenset[str]] = {
     "rules": frozenset({"paths", "disabled", "override"}),
     "mute": frozenset({"resource", "rule", "owner", "reason", "from", "until"}),
     "maintenance": frozenset({"resource", "rule", "owner", "reason", "from", "until"}),
-    "act": frozenset({"allow", "caps", "second_person"}),
+    "act": frozenset({"allow", "caps", "second_person", "stall_timeout", "throttle"}),
     "llm": frozenset({"base_url", "model", "key_env", "redact"}),
 }
 UNUSED: dict[str, frozenset[str]] = {
@@ -124,6 +124,10 @@ class AgentConfig:
     allow: tuple[str, ...]
     caps: Mapping[str, Any]
     second_person: bool
+    throttle_bytes_per_s: int
+    """What a move may copy, at any broker."""
+    stall_timeout_s: float
+    """How long a copy may stand still."""
     llm: LlmConfig
     otlp_endpoint: str
     """Where the agent's own traces and metrics go; empty: where OpenTelemetry's environment variables say."""
@@ -302,6 +306,8 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
         ),
         allow=checked.actions(act.get("allow", ["MovePartitions", "AlterTopic"]), "act.allow"),
         caps=dict(act.get("caps", {})),
+        throttle_bytes_per_s=checked.throttle(bytes_of(act.get("throttle", "50MiB"), "act.throttle")),
+        stall_timeout_s=seconds_of(act.get("stall_timeout", "10m"), "act.stall_timeout"),
         second_person=checked.yes(act.get("second_person", False), "act.second_person"),
         llm=LlmConfig(
             base_url=str(llm.get("base_url", "")),

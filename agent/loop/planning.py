@@ -12,6 +12,7 @@ from agent.loop.glance import Glance, Row
 from agent.model.finding import Risk
 from agent.model.plan import Outlook, Plan, Refusal
 from agent.plan.propose import propose_all
+from agent.plan.settings import PlanSettings
 from agent.plan.state import ClusterState, state_from_views
 from rules.engine import ViewSource
 
@@ -42,12 +43,16 @@ def cluster_state(
 
 
 def answers(
-    asked: Sequence[Risk], open_risks: Sequence[Risk], state: ClusterState, at: datetime
+    asked: Sequence[Risk],
+    open_risks: Sequence[Risk],
+    state: ClusterState,
+    at: datetime,
+    settings: PlanSettings | None = None,
 ) -> tuple[list[Plan], list[Refusal]]:
     """Plans and refusals for the risks that were asked about; a mass loss is heeded whether asked about or not."""
     ids = {risk.id for risk in asked}
     warned = [risk for risk in open_risks if risk.rule == _MASS_LOSS and risk.id not in ids]
-    found = propose_all([*asked, *warned], state, None, at)
+    found = propose_all([*asked, *warned], state, None, at, settings)
     plans = [answer for answer in found if isinstance(answer, Plan)]
     refusals = [answer for answer in found if isinstance(answer, Refusal) and answer.risk in ids]
     return plans, refusals

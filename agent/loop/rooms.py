@@ -273,6 +273,7 @@ def act_settings(config: AgentConfig) -> ActSettings:
     return ActSettings(
         allow=frozenset(config.allow),
         second_person=config.second_person,
+        stall_timeout_s=config.stall_timeout_s,
         read_only=config.mode == "read-only",
         stop_file=config.dir / "STOP",
         max_moves=checked.cap(config.caps, "max_moves", 50),

@@ -43,6 +43,8 @@ class Step:
     """In words: what is read from the cluster to call the step done."""
     commands: tuple[str, ...]
     """What a person could run instead."""
+    effort: str = ""
+    """What it copies, how fast and how long, in words; empty where it copies nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,13 +12,14 @@ BOOTSTRAP = "$BOOTSTRAP"
 """Left to the shell: a plan does not carry addresses."""
 
 
-def reassign(partition: PartitionId, replicas: Sequence[int]) -> tuple[str, ...]:
-    """The reassignment file, then the two command lines that run and check it."""
+def reassign(partition: PartitionId, replicas: Sequence[int], throttle: int | None = None) -> tuple[str, ...]:
+    """The reassignment file, then the two command lines that run and check it; the check takes the throttle away."""
     topic, number = partition
     moves = [{"topic": topic, "partition": number, "replicas": list(replicas)}]
     document = json.dumps({"version": 1, "partitions": moves}, separators=(",", ":"))
     tool = f"kafka-reassign-partitions.sh --bootstrap-server {BOOTSTRAP} --reassignment-json-file move.json"
-    return (f"printf %s {shlex.quote(document)} > move.json", f"{tool} --execute", f"{tool} --verify")
+    slow = "" if throttle is None else f" --throttle {throttle}"
+    return (f"printf %s {shlex.quote(document)} > move.json", f"{tool} --execute{slow}", f"{tool} --verify")
 
 
 def elect(partition: PartitionId) -> str:

@@ -15,16 +15,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+from agent.model.amounts import size
 from agent.model.finding import Cell, Risk
 from agent.model.plan import Plan, Refusal, Step
 from agent.model.resource import parts, resource_id
-from agent.plan import commands
+from agent.plan import commands, copies
 from agent.plan.build import outlook, proposed, refused
 from agent.plan.settings import PlanSettings
 from agent.plan.solve import Item, Problem, Solution, loads, mean_load, solve
 from agent.plan.state import ClusterState, PartitionId, PartitionState, Prices
 
-GIB = 1 << 30
 MASS_LOSS_BROKERS, MASS_LOSS_SHARE = 2, 0.3
 """AVL-04's own numbers: from here on the cause is shared, and moving load onto the survivors makes it worse."""
 
@@ -72,9 +72,18 @@ def _problem(
         return f"{stuck} has no live copy: Apache Kafka cannot copy from a dead broker; bring the broker back"
     idle = _idle(risks, state, targets)
     balancing = any(not risk.rule.startswith("AVL") for risk in risks)
-    movable = [p for p in state.partitions if balancing and p.leader in live and _movable(p, state, bool(idle))]
+    free = [p for p in state.partitions if balancing and p.leader in live and _movable(p, state, bool(idle))]
+    movable = [p for p in free if not copies.too_fast(state, p, settings)]
+    if free and not movable and not offline:
+        return (
+            f"more is written to each partition than a copy at {size(settings.throttle_bytes_per_s)}/s could catch up "
+            "with: raise [act] throttle"
+        )
     if balancing and not offline and not any(p.bytes_in_per_s for p in movable) and not idle:
-        return "no partition that may move has a known load: wait for a minute of metrics"
+        return (
+            "no partition that may move has a known load: wait for a minute of metrics, and see whether each broker's "
+            "answer comes (streampilot status): a slow JMX exporter needs a longer scrape_timeout"
+        )
     must = sorted(offline, key=lambda p: (-(p.bytes_in_per_s or 0.0), p.id))[: settings.max_moves]
     chosen = [*must, *movable]
     return Problem(
@@ -185,7 +194,7 @@ def _plan(
 ) -> Plan:
     by_id = {p.id: p for p in state.partitions}
     moving = sorted(solution.moves, key=lambda key: (-(by_id[key].bytes_in_per_s or 0.0), key))
-    steps = tuple(_step(n, by_id[key], solution.moves[key], state) for n, key in enumerate(moving, 1))
+    steps = tuple(_step(n, by_id[key], solution.moves[key], state, settings) for n, key in enumerate(moving, 1))
     names = {key: f"{key[0]}-{key[1]}" for key in moving}
     before = outlook(loads(problem, {}), {names[key]: list(by_id[key].replicas) for key in moving})
     after = outlook(
@@ -227,24 +236,27 @@ def new_replicas(partition: PartitionState, target: int, state: ClusterState) ->
     return chosen
 
 
-def _step(n: int, partition: PartitionState, target: int, state: ClusterState) -> Step:
+def _step(n: int, partition: PartitionState, target: int, state: ClusterState, settings: PlanSettings) -> Step:
     replicas = new_replicas(partition, target, state)
     restore = [partition.leader, *(broker for broker in partition.replicas if broker != partition.leader)]
     undo = restore if partition.leader >= 0 else list(partition.replicas)
     where: dict[str, Cell] = {"topic": partition.topic, "partition": partition.partition}
-    what = commands.reassign(partition.id, replicas)
+    copied_to = copies.copies(state, partition, replicas)
+    throttle: dict[str, Cell] = {"throttle_bytes_per_s": settings.throttle_bytes_per_s} if copied_to else {}
+    what = commands.reassign(partition.id, replicas, settings.throttle_bytes_per_s if copied_to else None)
     elected = (commands.elect(partition.id),) if state.kind == "kafka" else ()
     return Step(
         n=n,
         action="MovePartitions",
         target=resource_id(state.cluster, "topic", partition.topic, partition.partition),
-        params={**where, "replicas": replicas},
+        params={**where, "replicas": replicas, **throttle},
         pre_image={**where, "leader": partition.leader, "replicas": list(partition.replicas)},
-        undo={**where, "replicas": undo},
+        undo={**where, "replicas": undo, **throttle},
         step_class="reversible",
         state="pending",
         success_test=f"the metadata shows leader {target} and replicas {replicas}, and no reassignment under way",
         commands=what + elected,
+        effort=copies.effort(partition, copied_to, settings),
     )
 
 
@@ -256,9 +268,9 @@ def _risk(
     moving: Sequence[PartitionState],
 ) -> str:
     words = []
-    copies = [p for p in moving if set(new_replicas(p, solution.moves[p.id], state)) - set(p.replicas)]
     if state.kind == "kafka":
-        words.append(_copying(copies, prices))
+        moved = [(p, copies.copies(state, p, new_replicas(p, solution.moves[p.id], state))) for p in moving]
+        words.append(copies.in_all(moved, prices, settings))
         words.append("A leadership change makes clients refresh their metadata, and retry for a moment.")
     else:
         words.append("No data is copied. Producers and consumers of a moved partition reconnect to its new owner.")
@@ -276,16 +288,3 @@ def _risk(
     if not solution.proved:
         words.append("The solver's time ran out: a better plan may exist.")
     return " ".join(words)
-
-
-def _copying(copies: Sequence[PartitionState], prices: Prices) -> str:
-    if not copies:
-        return "The new leaders hold their data already: nothing is copied."
-    sizes = [p.size_bytes for p in copies]
-    if any(size is None for size in sizes):
-        return f"On Apache Kafka {len(copies)} of the moves copy the partition's data to a new broker; size unknown."
-    gib = sum(size or 0.0 for size in sizes) / GIB
-    text = f"On Apache Kafka {len(copies)} of the moves copy data to a new broker, {gib:.1f} GiB in all"
-    if prices.cross_zone_usd_per_gib is not None:
-        return f"{text}, at most ${gib * prices.cross_zone_usd_per_gib:.2f} of cross-zone traffic."
-    return f"{text}."

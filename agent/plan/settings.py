@@ -16,3 +16,5 @@ class PlanSettings:
     """What is aimed at, under the limit: traffic wanders between the plan and its verification."""
     lifetime: timedelta = timedelta(minutes=15)
     solver_seconds: float = 10.0
+    throttle_bytes_per_s: int = 50 << 20
+    """What a copy may take of a broker's network, in and out each; Apache Kafka only, elsewhere nothing is copied."""

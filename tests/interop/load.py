@@ -16,14 +16,17 @@ OWNERS = (1, 1, 1, 1, 1, 1, 2, 3)
 RECORD = b"x" * 8192
 RECORDS_PER_S = 300
 """2.3 MiB a second."""
+MOST_BYTES = 256 << 20
+"""Of each partition."""
 STOPPED, LIVE = "checkout", "billing"
 
 
 @contextmanager
-def running(bootstrap: str) -> Iterator[None]:
+def running(bootstrap: str, replicas: int = 1) -> Iterator[None]:
     """Creates the topic and writes and reads it until the block ends; `checkout` has read a little and is gone."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
-    admin.create_topics([NewTopic(TOPIC, replica_assignments={n: [owner] for n, owner in enumerate(OWNERS)})])
+    held = {n: [(owner - 1 + at) % 3 + 1 for at in range(replicas)] for n, owner in enumerate(OWNERS)}
+    admin.create_topics([NewTopic(TOPIC, replica_assignments=held, topic_configs={"retention.bytes": str(MOST_BYTES)})])
     admin.close()
     stop = threading.Event()
     threads = [threading.Thread(target=work, args=(bootstrap, stop)) for work in (_produce, _consume)]

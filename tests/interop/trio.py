@@ -13,6 +13,8 @@ is `CN=describer`.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -68,6 +70,20 @@ class Trio:
             self.tool("org.apache.kafka.tools.AclCommand", "--add",
                       "--allow-principal", principal, "--operation", "Describe", *resource)  # fmt: skip
 
+    def kill(self, broker: int) -> None:
+        """SIGKILL, as a machine that is gone."""
+        os.kill(self.pids[broker], signal.SIGKILL)
+
+    @contextmanager
+    def again(self, broker: int) -> Iterator[None]:
+        """A broker that was killed runs again, on its old directory, until the block ends."""
+        with (self.directory / f"{broker}-again.log").open("wb") as log:
+            command = _command(self.directory, broker, f"{self.hosts[broker]}:{self.ports['METRICS']}")
+            with ended(subprocess.Popen(command, stdout=log, stderr=log)) as process:
+                file = self.directory / f"{broker}-again.log"
+                await_port(self.ports["PLAIN"], process, file, host=self.hosts[broker], within_s=400)
+                yield
+
     def tool(self, main_class: str, *arguments: str) -> str:
         run = subprocess.run(
             java(main_class, "--bootstrap-server", self.bootstrap(), *arguments, heap="128m"),
@@ -92,9 +108,8 @@ def running(
     with ExitStack() as stack:
         processes = {}
         for broker, rules in zip(BROKERS, rule_files, strict=True):
-            exporter = _exporter(directory, broker, rules, f"{hosts[broker]}:{ports['METRICS']}")
-            command = java("kafka.Kafka", str(directory / f"{broker}.properties"), heap=HEAP)
-            command.insert(1, exporter)
+            _write_rules(directory, broker, rules)
+            command = _command(directory, broker, f"{hosts[broker]}:{ports['METRICS']}")
             log = stack.enter_context((directory / f"{broker}.log").open("wb"))
             processes[broker] = stack.enter_context(ended(subprocess.Popen(command, stdout=log, stderr=log)))
         for broker, process in processes.items():
@@ -104,15 +119,20 @@ def running(
         yield Trio(directory=directory, hosts=hosts, ports=ports, pids=pids)
 
 
-def _exporter(directory: Path, broker: int, rules: str, address: str) -> str:
-    """The javaagent flag; Strimzi's file holds its rules inside a ConfigMap."""
+def _command(directory: Path, broker: int, metrics: str) -> list[str]:
+    """A broker with the exporter at an address."""
+    (jar,) = LIBS.glob("jmx_prometheus_javaagent-*.jar")
+    command = java("kafka.Kafka", str(directory / f"{broker}.properties"), heap=HEAP)
+    command.insert(1, f"-javaagent:{jar}={metrics}:{directory / f'{broker}-exporter.yml'}")
+    return command
+
+
+def _write_rules(directory: Path, broker: int, rules: str) -> None:
+    """The exporter's rules; Strimzi's file holds them inside a ConfigMap."""
     text = (RULES / rules).read_text()
     for document in yaml.safe_load_all(text) if "ConfigMap" in text else ():
         text = next(iter(document["data"].values())) if document["kind"] == "ConfigMap" else text
-    file = directory / f"{broker}-exporter.yml"
-    file.write_text(text)
-    (jar,) = LIBS.glob("jmx_prometheus_javaagent-*.jar")
-    return f"-javaagent:{jar}={address}:{file}"
+    (directory / f"{broker}-exporter.yml").write_text(text)
 
 
 def _format(directory: Path, hosts: Mapping[int, str], ports: Mapping[str, int], settings: Mapping[str, str]) -> None:

@@ -35,6 +35,11 @@ class RecordingCluster:
         self.configs = {"orders": {"retention.ms": ConfigEntry(value="1000", source="DEFAULT_CONFIG", read_only=False)}}
         self.moving: dict[tuple[str, int], list] = {}
         self.polls_to_finish = polls_to_finish
+        self.broker_settings: dict[int, dict[str, str]] = {}
+        self.silent: set[int] = set()
+        """Brokers that answer nothing about themselves."""
+        self.throttled: list[bool] = []
+        """Of each reassignment that was begun: whether a throttle was on."""
         self.sticky_leaders = False
         self.lose_answers = False
         self.refuse: str | None = None
@@ -81,6 +86,7 @@ class RecordingCluster:
                 self.moving.pop(key, None)
                 self.effects.append(("cancel", key))
             else:
+                self.throttled.append(bool(self.broker_settings))
                 self.moving[key] = [list(replicas), self.polls_to_finish]
                 self.effects.append(("reassign", key, tuple(replicas)))
         self.fuse.burn()
@@ -96,12 +102,46 @@ class RecordingCluster:
     def topic_configs(self, topics):
         return {topic: dict(self.configs[topic]) for topic in topics if topic in self.configs}
 
+    def broker_configs(self, brokers):
+        return {
+            str(id): {
+                name: ConfigEntry(value=value, source="DYNAMIC_BROKER_CONFIG", read_only=False)
+                for name, value in self.broker_settings.get(id, {}).items()
+            }
+            for id in brokers
+            if id not in self.silent
+        }
+
+    def set_broker_configs(self, broker, changes):
+        self.fuse.burn()
+        if broker in self.silent:
+            raise CollectError(f"no answer from broker {broker}")
+        own = self.broker_settings.setdefault(broker, {})
+        own |= {name: value for name, value in changes.items() if value is not None}
+        for name in [name for name, value in changes.items() if value is None]:
+            own.pop(name, None)
+        if not own:
+            del self.broker_settings[broker]
+        self.fuse.burn()
+
+    def replica_sizes(self, partition, brokers):
+        return {}
+
+    @property
+    def throttles(self):
+        """What is left of any throttle."""
+        lists = {name: entry.value for name, entry in self.configs["orders"].items() if "throttled" in name}
+        return {**lists, **self.broker_settings}
+
     def alter_topic_configs(self, topic, set_to, delete=()):
         for name, value in set_to.items():
             self.configs[topic][name] = ConfigEntry(value=value, source="DYNAMIC_TOPIC_CONFIG", read_only=False)
-        for name in delete:
+        for name in [name for name in delete if "throttled" in name]:
+            self.configs[topic].pop(name, None)
+        for name in [name for name in delete if "throttled" not in name]:
             self.configs[topic][name] = ConfigEntry(value="1000", source="DEFAULT_CONFIG", read_only=False)
-        self.effects.append(("alter", topic, dict(set_to), tuple(delete)))
+        if not any("throttled" in name for name in (*set_to, *delete)):
+            self.effects.append(("alter", topic, dict(set_to), tuple(delete)))
 
 
 class FusedState:

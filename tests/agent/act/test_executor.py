@@ -189,7 +189,7 @@ def test_a_step_that_never_ends_fails_and_a_rollback_is_offered(keeper, clock, p
 
 
 def test_a_copy_that_takes_hours_is_waited_for_while_the_cluster_says_that_it_runs(keeper, clock, picture, plan):
-    admin = recorded(picture, polls_to_finish=1500)
+    admin = recorded(picture, polls_to_finish=3000)
     done = approved(admin, keeper, clock, plan).execute(plan, dry_run=False)
     assert done.state == "verifying" and clock.monotonic() > 3600 * len(plan.steps)
 

@@ -30,6 +30,16 @@ def file(tmp_path):
     return path
 
 
+def test_a_throttle_under_which_no_copy_would_end_is_refused(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text('[act]\nthrottle = "8MiB"\nstall_timeout = "90s"\n')
+    config = load(str(file), {}, {})
+    assert (config.throttle_bytes_per_s, config.stall_timeout_s) == (8 << 20, 90.0)
+    file.write_text("[act]\nthrottle = 50\n")
+    with pytest.raises(Refused, match=r"act.throttle is 50 bytes a second"):
+        load(str(file), {}, {})
+
+
 def test_the_file_is_read(file):
     read = load(str(file), {}, {})
     assert (read.port, read.scrape_interval_s) == (9000, 10.0)

@@ -164,7 +164,7 @@ def test_does_not_rebalance_when_two_of_three_are_gone():
 def test_says_that_apache_kafka_copies_data_and_how_much():
     state = cluster({0: [3, 3, 3, 3], 1: [], 2: [], 3: []}, kind="kafka")
     plan = propose([HOT], state, None, NOW)
-    assert "1 of the moves copy data to a new broker, 1.0 GiB" in plan.risk
+    assert "1 of the 3 moves copy data to a new broker: 1.0 GiB in all" in plan.risk
     assert any("kafka-leader-election.sh" in command for step in plan.steps for command in step.commands)
 
 
