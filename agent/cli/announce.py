@@ -14,7 +14,7 @@ from agent.cli.show import put, put_json
 
 def register(app: typer.Typer) -> None:
     """Adds `announce`."""
-    about = "Tell a running agent of a deploy, maintenance, scale, spot_notice or note, so that it knows why."
+    about = "Tell a running agent of a deploy, a maintenance, a note."
     app.command("announce", help=about)(_announce)
 
 

@@ -10,6 +10,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -18,12 +19,22 @@ from agent.cli.complaint import COULD_NOT, Complaint
 app = typer.Typer(
     name="streampilot",
     help="Diagnostics copilot for Kafka-compatible streaming, with a cloud-native broker in the box.",
+    invoke_without_command=True,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+
+
+@app.callback()
+def _whole(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as of
+
+        sys.stdout.write(f"streampilot {of('streampilot')}\n")
+        raise typer.Exit
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -60,7 +71,9 @@ def _usage(error: Exception) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         sys.stdout.write(message() + "\n")
         return COULD_NOT
-    sys.stderr.write(Complaint(message().rstrip("."), "see streampilot --help").line() + "\n")
+    context = getattr(error, "ctx", None)
+    asked = context.command_path if context else "streampilot"
+    sys.stderr.write(Complaint(message().rstrip("."), f"see {asked} --help").line() + "\n")
     return COULD_NOT
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.cli.complaint import FINDINGS, Complaint
-from agent.cli.show import put, put_json, table
+from agent.cli.show import put, put_json, table, width
 from rules import cases, catalogue
 from rules.catalogue import Catalogue
 from rules.errors import PageError, RuleError
@@ -21,7 +21,7 @@ def list_pages(paths: Sequence[str], *, as_json: bool) -> int:
         put_json([_summary(page) for page in pages])
         return 0
     rows = [(page.id, page.level, page.scope, page.action, page.title) for page in pages]
-    put(table(("rule", "level", "scope", "action", "title"), rows))
+    put(table(("rule", "level", "scope", "action", "title"), rows, columns=width()))
     return 0
 
 
@@ -39,6 +39,8 @@ def test_pages(targets: Sequence[str], paths: Sequence[str], *, as_json: bool) -
     """Runs the cases; targets are rule ids, pages or folders."""
     files = [target for target in targets if Path(target).exists()]
     ids = [target.upper() for target in targets if target not in files]
+    if gone := [target for target in targets if target not in files and ("/" in target or target.endswith(".md"))]:
+        raise Complaint(f"no file or folder {gone[0]}", "name a rule, a page or a folder of pages")
     pages = _load([*paths, *files])
     try:
         named = [pages.get(id) for id in ids]

@@ -19,10 +19,8 @@ Scale = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds `up` and `agent`."""
-    app.command("up", help="Run a cluster, and its agent, until Ctrl-C; one JSON line on stdout when ready.")(_up)
-    app.command("agent", help="Watch any cluster: collect, diagnose, plan; it only reads until a plan is approved.")(
-        _agent
-    )
+    app.command("up", help="A cluster and its agent, until Ctrl-C; a JSON line when ready.")(_up)
+    app.command("agent", help="Watch any cluster; it only reads until a plan is approved.")(_agent)
 
 
 def _up(

@@ -11,10 +11,10 @@ import typer
 
 from agent.cli.complaint import Complaint
 from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Named, Remote
-from agent.cli.show import money, put, put_json, seconds, table
+from agent.cli.show import money, put, put_json, seconds, share, table, width, wrapped
 
 BAR = 24
-COLUMNS = 72
+COLUMNS = 68
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 HEIGHT = 6
 _SECONDS = {"h": 3600, "d": 86400, "w": 604800}
@@ -23,7 +23,7 @@ _KEPT_DAYS = 62
 
 def register(app: typer.Typer) -> None:
     """Adds `cost`."""
-    app.command("cost", help="What the cluster costs: by whom, over time, and what it would cost if.")(_cost)
+    app.command("cost", help="What it costs: by whom, over time, and what it would cost if.")(_cost)
 
 
 def _cost(
@@ -44,7 +44,7 @@ def _cost(
     if as_json:
         put_json(found)
         return 0
-    put(costs_table(by, found))
+    put(costs_table(by, found, width()))
     if "history" in found:
         put(f"\n{plot(found['history'])}")
     if "bill" in found:
@@ -56,24 +56,26 @@ def _cost(
     return 0
 
 
-def costs_table(by: str, found: dict[str, Any]) -> str:
+def costs_table(by: str, found: dict[str, Any], columns: int = 80) -> str:
     """A line each with a bar of its share, the total, and how it was allocated."""
+    whole = found["usd_per_hour"]
     most = max((row["usd_per_hour"] for row in found["rows"]), default=0.0)
     rows = [
         (
             str(row["name"]),
             money(row["usd_per_hour"]),
             money(row["usd_per_month"]),
+            share(row["usd_per_hour"] / whole if whole else None),
             "█" * max(1, round(BAR * row["usd_per_hour"] / most)) if most > 0 and row["usd_per_hour"] > 0 else "",
-            str(row["basis"]),
-            str(row["price_date"]),
         )
         for row in found["rows"]
     ]
-    text = table((by, "per hour", "per month", "", "basis", "prices of"), rows, right="per hour,per month")
+    text = table((by, "per hour", "per month", "share", ""), rows, right="per hour,per month,share")
     text += f"\n\ntotal {money(found['usd_per_hour'])} an hour, {money(found['usd_per_month'])} a month of 730 h"
-    text += f"\nlist prices of {found['prices']}; allocated: {found['allocation']}"
-    return text + (f"\n{found['note']}" if found["note"] else "")
+    bases = sorted({str(row["basis"]) for row in found["rows"]})
+    of = f"list prices of {found['prices']}" if bases != ["bill"] else "by the bill"
+    text += "\n" + wrapped(f"{of}; allocated: {found['allocation']}", columns)
+    return text + (f"\n{wrapped(found['note'], columns)}" if found["note"] else "")
 
 
 def plot(points: Sequence[dict[str, Any]]) -> str:
@@ -108,7 +110,8 @@ def bill_table(found: dict[str, Any]) -> str:
         (line["component"], f"{line['amount']:,.2f}", line["currency"], str(line["rows"]))
         for line in found["components"]
     ]
-    parts.append(table(("component", "amount", "currency", "rows"), lines, right="amount,rows"))
+    if lines:
+        parts.append(table(("component", "amount", "currency", "rows"), lines, right="amount,rows"))
     if days := found["days_compared"]:
         parts.append(f"\nmeter against bill, an hour, over {len(days)} closed and watched days to {days[-1]}")
         sides = [
@@ -117,7 +120,7 @@ def bill_table(found: dict[str, Any]) -> str:
         rows = [(name, money(meter), money(told), money(told - meter)) for name, meter, told in sides]
         parts.append(table(("component", "meter", "bill", "difference"), rows, right="meter,bill,difference"))
     else:
-        parts.append("\nno day is both closed on the bill and watched by the meter: nothing is compared")
+        parts.append("no day is both closed on the bill and watched by the meter: nothing is compared")
     return "\n".join([*parts, *found["notes"]])
 
 

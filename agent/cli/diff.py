@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.cli.show import money, rate, table
+from agent.cli.show import money, rate, table, wrapped
 
-_BAR_CELLS = 24
+_BAR_CELLS = 20
 
 
-def diff(plan: dict[str, Any], *, undo: bool = False) -> str:
-    """The whole plan; with `undo`, what taking it back would do."""
+def diff(plan: dict[str, Any], *, columns: int = 80, undo: bool = False) -> str:
+    """The whole plan, its prose in so many columns; with `undo`, what taking it back would do.
+
+    Commands stay on one line, to be copied.
+    """
     before, after = (plan["after"], plan["before"]) if undo else (plan["before"], plan["after"])
     lines = [f"{plan['id']}  {plan['title']}  [{plan['state']}]", ""]
     if before["assignment"] != after["assignment"]:
         lines += [*_load(before, after), "", *_moves(before, after), ""]
     else:
         lines += [*_settings(plan, undo), "no partition moves", ""]
-    return "\n".join([*lines, *_money(plan), *_words(plan)])
+    return "\n".join([*lines, *_money(plan), *_words(plan, columns)])
 
 
 def _settings(plan: dict[str, Any], undo: bool) -> list[str]:
@@ -80,9 +83,9 @@ def _money(plan: dict[str, Any]) -> list[str]:
     return [f"money: {money(saved)} a month" if saved is not None else "money: does not move"]
 
 
-def _words(plan: dict[str, Any]) -> list[str]:
+def _words(plan: dict[str, Any], columns: int) -> list[str]:
     own = f" (Kafka id {plan['cluster_id']})" if plan["cluster_id"] else ""
-    lines = [f"cluster: {plan['cluster']}{own}", f"risk: {plan['risk']}"]
+    lines = [f"cluster: {plan['cluster']}{own}", wrapped(f"risk: {plan['risk']}", columns)]
     lines += [f"expires: {plan['expires_at']}", f"steps: {len(plan['steps'])}"]
     lines += [
         f"  {step['n']}. {step['action']} {step['target']}  [{step['step_class']}, {step['state']}]"

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
         "demo", context_settings=_PASS_ON, help="A live cluster with planted problems, diagnosed and repaired."
     )(_demo)
     app.command("restore", context_settings=_PASS_ON, help="A cluster's metadata, back from its bucket.")(_restore)
-    app.command("tui", help="The screen: brokers, findings, plans, chat.")(_tui)
+    app.command("tui", help="The screen: brokers, findings, plans, chat, cost.")(_tui)
 
 
 def _broker(context: typer.Context) -> int:

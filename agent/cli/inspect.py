@@ -18,7 +18,7 @@ from typing import Any
 
 from agent.cli.complaint import COULD_NOT, FINDINGS, Complaint
 from agent.cli.look import FULL_LOOK_S, findings_table
-from agent.cli.show import money, number, put, put_json, rate, seconds, share, size, table
+from agent.cli.show import money, number, put, put_json, rate, seconds, share, size, table, width, wrapped
 from agent.collect.snapshot import ADMIN
 from agent.loop.agent import Agent
 from agent.loop.cluster_config import ClusterConfig
@@ -177,16 +177,19 @@ def _print(report: dict[str, Any]) -> None:
     if report["usd_per_hour"] is not None:
         put(f"\ncost {money(report['usd_per_hour'])} an hour, {money(730 * report['usd_per_hour'])} a month")
         for note in report["usd_notes"]:
-            put(f"  {note}")
+            put(wrapped(note, width(), "  "))
     if report["looked"]:
-        put("\n" + (findings_table(report["findings"]) if report["findings"] else "no findings"))
+        put("\n" + (findings_table(report["findings"], width()) if report["findings"] else "no findings"))
     if unsure := _undecided(report["silences"]):
         rows = [(silence["rule"], silence["reason"]) for silence in unsure]
-        put("\nseen, but not for long enough to be sure (look longer: --seconds):\n" + table(("rule", "what"), rows))
+        put(
+            "\nseen, but not for long enough to be sure (look longer: --seconds):\n"
+            + table(("rule", "what"), rows, columns=width())
+        )
     waiting = [silence for silence in report["silences"] if silence["reason"].startswith(("needs", "no data"))]
     if waiting:
         rows = [(silence["rule"], silence["reason"]) for silence in waiting]
-        put("\nnot judged in this look:\n" + table(("rule", "why"), rows))
+        put("\nnot judged in this look:\n" + table(("rule", "why"), rows, columns=width()))
     if report["only_admin"]:
         put("no metrics were read (--metrics URL for each broker): load, CPU and clients are not known")
     for gap in report["missing"]:

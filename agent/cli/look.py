@@ -8,7 +8,7 @@ import typer
 
 from agent.cli.complaint import FINDINGS
 from agent.cli.remote import DEFAULT_AGENT, AgentUrl, AsJson, Named, Remote
-from agent.cli.show import money, put, put_json, table
+from agent.cli.show import money, put, put_json, table, width, wrapped
 
 ROUNDS = 20
 SCRAPE_TIMEOUT_S = 10.0
@@ -22,7 +22,7 @@ A shorter look divides their durations.
 
 def register(app: typer.Typer) -> None:
     """Adds `inspect` and `findings`."""
-    app.command("inspect", help="One look at any cluster; exits 0 healthy, 1 findings, 2 could not look.")(_inspect)
+    app.command("inspect", help="One look at any cluster; exit 0 healthy, 1 findings, 2 no look.")(_inspect)
     app.command("findings", help="What a running agent has found; exits 1 when something is open.")(_findings)
 
 
@@ -63,14 +63,14 @@ def _findings(
     if as_json:
         put_json(found)
     elif found:
-        put(findings_table(found))
+        put(findings_table(found, width()))
     else:
         put("no findings")
     return FINDINGS if any(risk["state"] == "open" for risk in found) else 0
 
 
-def findings_table(risks: list[dict[str, Any]]) -> str:
-    """One line a risk, worst first, and its explanation under it."""
+def findings_table(risks: list[dict[str, Any]], columns: int) -> str:
+    """One line a risk, worst first, and its explanation under it, in so many columns."""
     lines = [
         (
             risk["level"],
@@ -82,10 +82,11 @@ def findings_table(risks: list[dict[str, Any]]) -> str:
         )
         for risk in sorted(risks, key=lambda risk: (risk["level"], risk["first_seen"]))
     ]
-    text = table(("level", "rule", "resource", "state", "a month", "title"), lines, right="a month")
+    text = table(("level", "rule", "resource", "state", "a month", "title"), lines, right="a month", columns=columns)
     words = [
-        f"{risk['level']} {risk['rule']}  {risk['resource']}  ({risk['id']})\n  {risk['explanation']}"
+        f"\n{risk['level']} {risk['rule']}  {risk['resource']}  ({risk['id']})\n"
+        + wrapped(risk["explanation"], columns, "  ")
         for risk in risks
         if risk["explanation"]
     ]
-    return "\n".join([text, "", *words]) if words else text
+    return "\n".join([text, *words])

@@ -33,7 +33,7 @@ def _show(rule: Annotated[str, typer.Argument(help="A rule's id.")], path: Paths
     return show_page(rule, path)
 
 
-@rules.command("test", help="Run the cases of every page, or of the ones named; exits 1 when one fails.")
+@rules.command("test", help="Run the cases of all pages, or of some; exits 1 when one fails.")
 def _test(
     targets: Annotated[list[str], typer.Argument(help="Rule ids, pages or folders.")] = [],  # noqa: B006
     path: Paths = [],  # noqa: B006

@@ -21,8 +21,8 @@ Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for the outcom
 
 def register(app: typer.Typer) -> None:
     """Adds `plan`, `apply` and `rollback`."""
-    app.command("plan", help="What would fix the findings: the plans, or one of them as a diff.")(_plan)
-    app.command("apply", help="Approve a plan: it runs step by step and is verified on fresh samples.")(_apply)
+    app.command("plan", help="What would fix the findings: the plans, or one as a diff.")(_plan)
+    app.command("apply", help="Approve a plan: it runs, and is verified on fresh samples.")(_apply)
     app.command("rollback", help="Take a plan back, to the exact state from before.")(_rollback)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,21 +16,51 @@ def put(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def width() -> int:
+    """Columns to write prose in: the terminal's, 110 at most; 80 where there is no terminal."""
+    return min(110, shutil.get_terminal_size((80, 24)).columns)
+
+
+def wrapped(text: str, columns: int, indent: str = "") -> str:
+    """Prose within so many columns; what follows `- ` or `1. ` stands under its words. No word is broken."""
+    lines = []
+    for line in text.split("\n"):
+        mark = re.match(r"(?:- |\d+\. )?", line)
+        under = indent + " " * len(mark[0] if mark else "")
+        lines += textwrap.wrap(
+            line,
+            max(20, columns),
+            initial_indent=indent,
+            subsequent_indent=under,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
+    return "\n".join(lines)
+
+
 def put_json(value: Any) -> None:
     """JSON, on stdout."""
     put(json.dumps(value, indent=2, sort_keys=False))
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
-    """Columns as wide as their widest cell; `right` names the titles whose cells align right, comma separated."""
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: str = "", columns: int = 0) -> str:
+    """Columns as wide as their widest cell; `right` names the titles whose cells align right, comma separated.
+
+    With `columns` the last cell of a line goes on below, under itself, where the line would be longer than that.
+    """
     aligned_right = set(right.split(","))
     widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
 
+    before = sum(widths[:-1]) + 2 * (len(widths) - 1)
+
     def line(cells: Sequence[str]) -> str:
-        return "  ".join(
+        *firsts, last = (
             cell.rjust(width) if title in aligned_right else cell.ljust(width)
             for cell, width, title in zip(cells, widths, titles, strict=True)
-        ).rstrip()
+        )
+        room = max(20, columns - before)
+        parts = textwrap.wrap(last, room) if columns and len(last.rstrip()) > room else [last]
+        return f"\n{' ' * before}".join(["  ".join([*firsts, parts[0]]).rstrip(), *parts[1:]])
 
     return "\n".join([line(titles), *(line(row) for row in rows)])
 

@@ -1,5 +1,6 @@
 """`--help` is instant because it imports next to nothing: the import set is held, not the clock."""
 
+import os
 import subprocess
 import sys
 
@@ -78,6 +79,17 @@ def test_every_command_of_the_architecture_is_there():
         assert f"\n  {command} " in told
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("rules", "--help"), ("audit", "--help")])
+def test_a_list_of_commands_is_whole_in_eighty_columns(arguments):
+    told = _run(*arguments, env={**os.environ, "COLUMNS": "80"}).stdout
+    assert "Commands:" in told and "..." not in told.partition("Commands:")[2]
+
+
+def test_the_version_is_told():
+    told = _run("--version")
+    assert (told.returncode, told.stdout.split()[0]) == (0, "streampilot")
+
+
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
@@ -89,7 +101,9 @@ def test_every_command_of_the_architecture_is_there():
         (("up", "--zones", " , "), "--zones"),
         (("agent", "--config", "/no/such.toml"), "/no/such.toml"),
         (("agent", "--bootstrap-servers", "nowhere"), "host:port"),
+        (("announce",), "see streampilot announce --help"),
         (("rules", "show", "XXX-99"), "XXX-99"),
+        (("rules", "test", "/no/such"), "no file or folder /no/such"),
         (("rules", "test", "--path", "/no/such/rules"), "/no/such/rules"),
     ],
 )
