@@ -18,6 +18,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from textual.widgets import DataTable
 
 from tui.app import StreampilotApp
 
@@ -128,10 +129,16 @@ async def _walk(address: str, token: str) -> int:
             await pilot.pause(1.0)
             app.save_screenshot(str(OUT / f"{name}.svg"))
         await pilot.press("4", *"what is wrong?", "enter")
-        await pilot.pause(3.0)
+        for _ in range(PATIENCE_S):
+            await pilot.pause(1.0)
+            if not app.query_one("#question").disabled:
+                break
         app.save_screenshot(str(OUT / "chat.svg"))
         await pilot.press("escape", "5", "b")
-        await pilot.pause(3.0)
+        for _ in range(PATIENCE_S):
+            await pilot.pause(1.0)
+            if app.query_one("#costs", DataTable).row_count:
+                break
         app.save_screenshot(str(OUT / "cost.svg"))
         return 0 if app.picture and app.picture.plans else 1
 

@@ -203,7 +203,8 @@ class StreampilotApp(App[int]):
 
     def on_answered(self, message: Answered) -> None:
         if (main := self._main) is not None:
-            main.query_one(Chat).answer(message.text, message.citations, failed=message.failed)
+            shown = self._tab == "chat-tab"
+            main.query_one(Chat).answer(message.text, message.citations, failed=message.failed, shown=shown)
 
     def on_said(self, message: Said) -> None:
         self.notify(message.text, severity="error" if message.failed else "information", timeout=6)

@@ -14,6 +14,7 @@ from agent.serve.server import bind, make_server, until_started
 from tests.agent.rig import TOKEN, Rig, WatchedCluster
 from tui.app import StreampilotApp
 from tui.client import Client, Costs, Unreachable
+from tui.messages import Answered
 from tui.widgets.costs import against
 from tui.widgets.masthead import Masthead
 from tui.widgets.plans import Plans
@@ -147,6 +148,22 @@ async def test_chat_asks_and_shows_the_answer_with_what_it_rests_on(rig):
             await until(pilot, lambda: len(app.query(".turn")) == 3 and not app.query_one("#question", Input).disabled)
             answer = str(list(app.query(".turn"))[-1].content)
             assert "broker" in answer
+
+
+async def test_an_answer_leaves_a_person_on_the_screen_that_was_opened_meanwhile(rig):
+    async with served(rig) as address:
+        app = StreampilotApp(address, every_s=0.1)
+        async with app.run_test(size=SIZE) as pilot:
+            await until(pilot, lambda: app.picture is not None)
+            tabs = app.query_one("#tabs", TabbedContent)
+            await pilot.press("4")
+            await until(pilot, lambda: tabs.active == "chat-tab")
+            await pilot.press("escape", "2")
+            await until(pilot, lambda: app.focused is not None and app.focused.id == "findings")
+            app.post_message(Answered("late", ()))
+            await until(pilot, lambda: len(app.query(".turn")) == 2)
+            await pilot.pause(0.2)
+            assert (tabs.active, app.focused.id) == ("findings-tab", "findings")
 
 
 async def test_a_server_that_is_no_agent_is_said_in_words():

@@ -41,8 +41,8 @@ class Chat(Vertical):
         self._add(Text("…", style=QUIET), id="waiting")
         self.post_message(self.Asked(question))
 
-    def answer(self, text: str, citations: tuple[str, ...], *, failed: bool) -> None:
-        """Shows what came back, and takes the next question."""
+    def answer(self, text: str, citations: tuple[str, ...], *, failed: bool, shown: bool) -> None:
+        """Shows what came back, and takes the next question; a person who looks at another screen is left there."""
         self.query("#waiting").remove()
         body = _turn("streampilot", text, BAD if failed else INK)
         for n, citation in enumerate(citations, 1):
@@ -50,7 +50,8 @@ class Chat(Vertical):
         self._add(body)
         field = self.query_one("#question", Input)
         field.disabled = False
-        field.focus()
+        if shown:
+            field.focus()
 
     def _add(self, body: Text, id: str | None = None) -> None:
         talk = self.query_one("#talk", VerticalScroll)
