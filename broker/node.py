@@ -63,7 +63,8 @@ from broker.wal.kinds import BESIDE_OBJECTS
 
 _STOP_S = 15.0
 """For handing over and uploading; what is not done by then stays in the WAL, and nothing is lost."""
-_LAST_BILL_S = 3.0
+_LAST_BILL_S = 8.0
+"""Its writer is a process of its own, whose start alone takes seconds where many brokers share a core."""
 
 
 @dataclass(frozen=True, kw_only=True)
