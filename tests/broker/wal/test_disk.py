@@ -72,7 +72,7 @@ async def test_a_failed_sync_is_final(wal: DiskWal, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ring, "write_durably", broken)
     done: list[int] = []
     wal.append(entry(0), lambda: done.append(0))
-    error = await asyncio.wait_for(asyncio.shield(wal.failed), 30)
+    error = await asyncio.wait_for(asyncio.shield(wal.failed), 10)
     monkeypatch.undo()
     assert "Input/output error" in str(error)
     with pytest.raises(WalFull):
