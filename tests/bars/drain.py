@@ -83,9 +83,9 @@ def say(what: str, partitions: int, seconds: float, probes: list[Probe], since: 
     print(f"{what}: {partitions} partitions in {seconds:.2f} s, longest silence of the probes {gaps} ms", flush=True)
 
 
-def run(partitions: int, rate_mb: float, directory: Path) -> bool:
+def run(partitions: int, rate_mb: float, directory: Path, flags: tuple[str, ...] = ()) -> bool:
     """The whole bar; whether it holds."""
-    cluster = Cluster(directory, flags=("--no-bill",))
+    cluster = Cluster(directory, flags=("--no-bill", *flags))
     try:
         cluster.start()
         prepare(cluster, partitions)

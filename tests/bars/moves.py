@@ -148,9 +148,17 @@ def measure(brokers: Brokers, moves: int, rate_mb: float, probe: Probe) -> tuple
     return [probe.longest_gap(*span) for span in spans], [b - a - SETTLE_S for a, b in spans]
 
 
-def run(moves: int, rate_mb: float, directory: Path, *, idempotent: bool = True, bar_s: float = BAR_S) -> bool:
+def run(
+    moves: int,
+    rate_mb: float,
+    directory: Path,
+    *,
+    idempotent: bool = True,
+    bar_s: float = BAR_S,
+    flags: tuple[str, ...] = (),
+) -> bool:
     """The whole bar; whether it holds."""
-    brokers = Brokers(directory, flags=("--no-bill",))
+    brokers = Brokers(directory, flags=("--no-bill", *flags))
     try:
         brokers.start()
         admin = AdminClient({"bootstrap.servers": brokers.bootstrap, "log_level": 0})

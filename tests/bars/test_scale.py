@@ -15,9 +15,8 @@ BUSY = 5.0
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(300)
 def test_a_thousand_partitions_are_cheap_to_have(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
+    cluster = Cluster(tmp_path, flags=("--wal-size", "32MiB"))
     cluster.start()
     try:
         result = measure(cluster, SIZE)

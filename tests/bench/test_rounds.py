@@ -26,7 +26,7 @@ def test_each_arm_of_ours_is_set_against_all_others() -> None:
 @pytest.mark.heavy
 def test_a_round_reads_back_all_that_it_produced(tmp_path: Path) -> None:
     load = Load(name="small", batch_bytes=2048, partitions=4, together=4, requests=10)
-    with arms.ours(tmp_path / "broker") as ours:
+    with arms.ours(tmp_path / "broker", "--wal-size", "32MiB") as ours:
         figure = rounds.measure(ours, load, 0)
         took = latency.measure(ours, 20, 0)
     assert figure.produce_mib_per_s > 0 and figure.tail_mib_per_s > 0 and figure.rss_mib > 10

@@ -19,7 +19,7 @@ class Running:
 
     def __init__(self, directory: Path, *flags: str) -> None:
         self.errors = directory.with_name(f"{directory.name}.err")
-        command = [sys.executable, "-m", "broker.main", "--dir", str(directory), *flags]
+        command = [sys.executable, "-m", "broker.main", "--dir", str(directory), "--wal-size", "16MiB", *flags]
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
 
@@ -114,9 +114,9 @@ def test_a_port_in_use_is_said(broker):
 
 
 def test_a_second_broker_on_the_same_wal_is_refused(broker):
-    first = broker(*ANY_PORT)
+    first = broker(*ANY_PORT, "--no-bill")
     first.ready()
-    second = broker(*ANY_PORT)
+    second = broker(*ANY_PORT, "--no-bill")
     assert second.wait() == 1
     assert f"held by pid {first.process.pid}" in one_line(second)
     assert first.end() == 0
@@ -139,7 +139,7 @@ def test_a_metadata_server_that_is_away_is_said_without_its_password(broker, tmp
 
 
 def test_a_broker_serves_on_postgresql(broker, postgres):
-    running = broker(*ANY_PORT, "--metadata", postgres)
+    running = broker(*ANY_PORT, "--no-bill", "--metadata", postgres)
     assert get(f"{running.ready()['http']}/readyz") == (200, "ready\n")
     assert running.end() == 0
     assert "Traceback" not in running.said()
@@ -154,7 +154,7 @@ def test_a_metadata_file_that_is_none_is_said(broker, tmp_path):
 
 
 def test_a_corrupt_wal_is_refused_and_named(broker, tmp_path):
-    running = broker(*ANY_PORT, "--no-bill", "--wal-size", "16MiB")
+    running = broker(*ANY_PORT, "--no-bill")
     running.ready()
     assert running.end() == 0
     ring = tmp_path / "data" / "wal" / "0" / "ring"

@@ -14,7 +14,6 @@ from tests.chaos.run import Plan, run_cell
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(180)
 def test_two_kills_and_a_moved_partition_show_no_anomaly(tmp_path: Path) -> None:
     plan = Plan(
         cell=CELLS["sqlite-file-disk"],
@@ -32,7 +31,6 @@ def test_two_kills_and_a_moved_partition_show_no_anomaly(tmp_path: Path) -> None
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(180)
 def test_an_answer_before_the_sync_is_found(tmp_path: Path) -> None:
     hunt = HUNTS["ack before sync"]
     outcome = run_cell(replace(hunt.plan("ack before sync", 1), seconds_each=8.0), tmp_path)

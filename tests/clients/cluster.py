@@ -16,6 +16,7 @@ from tests.broker.security.certificates import Authority
 from tests.clients.cells import Ground
 from tests.clients.records import PARTITIONS
 from tests.clients.tokens import AUDIENCE, ISSUER, Issuer, issuer
+from tests.faults.brokers import SMALL
 from tests.ports import free_ports
 
 COUNT = 3
@@ -116,7 +117,7 @@ def _configs(authority: Authority, tokens: Issuer, more: Mapping[str, str]) -> l
 
 
 def _start(directory: Path, broker_id: int, flags: list[str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "broker.main", "--id", str(broker_id), "--dir", str(directory), "--no-bill"]
+    command = [sys.executable, "-m", "broker.main", "--id", str(broker_id), "--dir", str(directory), *SMALL]
     command += ["--zone", f"zone-{broker_id}", "--http", "127.0.0.1:0", "--exit-with-parent", *flags]
     with (directory / f"broker-{broker_id}.log").open("w") as narration:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=narration, text=True)

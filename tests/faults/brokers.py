@@ -18,6 +18,10 @@ READY_S = 90.0
 """Long, because a busy machine may take its time; what is measured is measured elsewhere."""
 
 
+SMALL = ("--no-bill", "--wal-size", "32MiB")
+"""For tests that write little and are not about the bill: a WAL is zeroed from end to end, and a bill is summed up."""
+
+
 class DidNotStart(Exception):
     """A broker ended, or said nothing, instead of serving; its last words are in the message."""
 

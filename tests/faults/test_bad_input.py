@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CLI = [sys.executable, "-m", "agent.cli"]
 
 
-def run(*arguments: str, timeout: float = 30, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, timeout: float = 120, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*prefix, *CLI, *arguments], capture_output=True, text=True, timeout=timeout, cwd=ROOT)
 
 

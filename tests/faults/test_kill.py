@@ -8,6 +8,5 @@ from tests.faults.kill import run
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(120)
 def test_two_kills_lose_and_repeat_nothing(tmp_path: Path) -> None:
-    assert run(kills=2, seed=7, directory=tmp_path)
+    assert run(kills=2, seed=7, directory=tmp_path, flags=("--no-bill", "--wal-size", "64MiB"))

@@ -8,7 +8,6 @@ from tests.faults.lose_everything import run
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(180)
 def test_brokers_on_a_bucket_and_a_database_need_no_disk_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

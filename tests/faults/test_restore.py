@@ -12,10 +12,10 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.faults.brokers import Brokers
+from tests.faults.brokers import SMALL, Brokers
 from tests.watermarks import watermarks
 
-FLAGS = ("--no-bill", "--snapshot-interval", "0.5")
+FLAGS = (*SMALL, "--snapshot-interval", "0.5")
 
 
 @pytest.fixture

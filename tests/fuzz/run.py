@@ -25,7 +25,7 @@ import psutil
 
 from broker.api.registry import Api, all_apis
 from tests.cores import apart
-from tests.faults.brokers import Brokers
+from tests.faults.brokers import SMALL, Brokers
 from tests.fuzz import bystander, lurkers
 from tests.fuzz.bystander import Report
 from tests.fuzz.forging import FORGED, check_forgeries, check_names
@@ -181,7 +181,7 @@ def fuzz(directory: Path, seed: int, frames: int, *, as_if_elsewhere: bool = Fal
     `as_if_elsewhere`: the broker has a core to itself, and on the others the fire, from now on, gives way to the
     bystander, so that what the bystander feels of the fire is the broker's doing, as if it came from other machines.
     """
-    brokers = Brokers(directory, 1, flags=("--no-bill", "--config", "auto.create.topics.enable=false"))
+    brokers = Brokers(directory, 1, flags=(*SMALL, "--config", "auto.create.topics.enable=false"))
     with apart() if as_if_elsewhere else nullcontext(lambda: None) as leave_the_core:
         brokers.start()
         leave_the_core()

@@ -10,7 +10,6 @@ from tests.fuzz.run import fuzz
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(110)
 def test_bad_frames_and_forged_batches_hurt_nothing_but_their_own_connection(tmp_path: Path) -> None:
     verdict = fuzz(tmp_path, seed=7, frames=12)
     assert verdict["faults"] == []

@@ -10,7 +10,6 @@ from tests.powerloss.run import run
 
 pytestmark = [
     pytest.mark.heavy,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(not (shutil.which("gcc") or shutil.which("cc")), reason="the layer is compiled: needs gcc"),
 ]
 

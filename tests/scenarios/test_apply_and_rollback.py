@@ -89,7 +89,6 @@ def until_found(agent: str, rule: str, within_s: float = 60) -> dict[str, Any]:
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(240)
 def test_a_hot_broker_is_relieved_and_given_back_exactly_by_the_command_line(tmp_path: Path) -> None:
     with cluster(tmp_path / "cluster") as ready:
         admin = AdminClient({"bootstrap.servers": ready["bootstrap"]})

@@ -19,6 +19,7 @@ from agent.plan import propose_all
 from agent.plan.state import BrokerState, ClusterState, PartitionState
 from agent.store.state import State
 from tests.agent.plan.clusters import MIB, risk
+from tests.faults.brokers import SMALL
 
 WARD = Ward(cluster="c")
 
@@ -41,6 +42,7 @@ def bootstrap(tmp_path_factory):
                 f"z{id}",
                 "--http",
                 "127.0.0.1:0",
+                *SMALL,
             ]
             broker = subprocess.Popen(
                 [sys.executable, "-m", "broker.main", *args, "--listeners", "PLAINTEXT://127.0.0.1:0"],

@@ -18,6 +18,7 @@ from agent.loop.fleet import make_fleet
 from agent.model.clock import SystemClock
 from agent.serve.access import Door
 from agent.serve.server import bind
+from tests.faults.brokers import SMALL
 from tests.ports import free_port
 
 PATIENCE_S = 90
@@ -32,7 +33,7 @@ def silent():
 
 @contextlib.contextmanager
 def broker(folder, port):
-    command = [sys.executable, "-m", "broker.main", "--id", "0", "--dir", str(folder), "--http", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "broker.main", "--id", "0", "--dir", str(folder), "--http", "127.0.0.1:0", *SMALL]
     with subprocess.Popen(
         [*command, "--listeners", f"PLAINTEXT://127.0.0.1:{port}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:

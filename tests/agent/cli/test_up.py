@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from agent.cli.app import run
 from agent.cli.cluster import _up as up
 from agent.cli.complaint import Complaint
 from tests.broker.security.certificates import Authority
@@ -39,7 +40,7 @@ def _up(directory, *flags):
             yield process, json.loads(process.stdout.readline() or process.stderr.read())
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
 def _is_gone(pid, patience_s=30.0):
@@ -53,7 +54,6 @@ def _is_gone(pid, patience_s=30.0):
     return False
 
 
-@pytest.mark.timeout(60)
 def test_the_ready_line_has_its_fields_and_sigterm_stops_every_child(tmp_path):
     with _up(tmp_path, "--agent-port", "0") as (process, ready):
         assert set(ready) == {"bootstrap", "agent", "brokers"}
@@ -62,12 +62,11 @@ def test_the_ready_line_has_its_fields_and_sigterm_stops_every_child(tmp_path):
         assert ready["bootstrap"] == broker["kafka"]
         assert ready["agent"].startswith("http://127.0.0.1:")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         assert process.stdout.read() == ""
     assert _is_gone(broker["pid"])
 
 
-@pytest.mark.timeout(60)
 def test_children_do_not_outlive_a_killed_parent_and_the_directory_starts_again(tmp_path):
     with _up(tmp_path, "--no-agent") as (process, ready):
         process.kill()
@@ -76,7 +75,6 @@ def test_children_do_not_outlive_a_killed_parent_and_the_directory_starts_again(
         assert again["brokers"][0]["id"] == 0
 
 
-@pytest.mark.timeout(60)
 def test_a_dead_broker_stays_dead_and_its_command_is_said(tmp_path):
     with _up(tmp_path, "--no-agent") as (process, ready):
         os.kill(ready["brokers"][0]["pid"], signal.SIGKILL)
@@ -87,16 +85,14 @@ def test_a_dead_broker_stays_dead_and_its_command_is_said(tmp_path):
         assert "-m agent.cli broker --id 0" in lines[-1]
 
 
-@pytest.mark.timeout(60)
 def test_a_second_up_on_the_same_directory_is_refused(tmp_path):
     with _up(tmp_path, "--no-agent") as (process, _):
         flags = ["up", "--brokers", "1", "--dir", str(tmp_path), "--port", "0", "--no-agent"]
-        told = subprocess.run([sys.executable, "-m", "agent.cli", *flags], capture_output=True, text=True, timeout=30)
+        told = subprocess.run([sys.executable, "-m", "agent.cli", *flags], capture_output=True, text=True, timeout=120)
         assert told.returncode == 2
         assert f"in use by pid {process.pid}" in told.stderr
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("flag", "url", "said"),
     [
@@ -105,16 +101,14 @@ def test_a_second_up_on_the_same_directory_is_refused(tmp_path):
         ("--metadata", "mysql://u:secret@h/d", "--metadata mysql://u:***@h/d: write sqlite://... or postgresql://..."),
     ],
 )
-def test_a_store_that_brokers_do_not_know_is_refused_in_their_words(tmp_path, flag, url, said):
-    flags = ["up", "--brokers", "1", "--dir", str(tmp_path), "--port", "0", "--no-agent", flag, url]
-    told = subprocess.run([sys.executable, "-m", "agent.cli", *flags], capture_output=True, text=True, timeout=30)
-    assert told.returncode == 2
-    assert said in told.stderr.splitlines()[-1]
-    assert "secret" not in told.stderr
-    assert "Traceback" not in told.stderr
+def test_a_store_that_brokers_do_not_know_is_refused_in_their_words(tmp_path, capfd, flag, url, said):
+    assert run(["up", "--brokers", "1", "--dir", str(tmp_path), "--port", "0", "--no-agent", flag, url]) == 2
+    told = capfd.readouterr().err
+    assert said in told.splitlines()[-1]
+    assert "secret" not in told
+    assert "Traceback" not in told
 
 
-@pytest.mark.timeout(90)
 def test_brokers_share_an_object_wal_and_the_metadata_they_were_given(tmp_path):
     stores = ["--wal", "objects://", "--metadata", f"sqlite://{tmp_path}/elsewhere.db", "--brokers", "2"]
     with _up(tmp_path, "--no-agent", *stores) as (_, ready):
@@ -123,7 +117,6 @@ def test_brokers_share_an_object_wal_and_the_metadata_they_were_given(tmp_path):
         assert not (tmp_path / "wal").exists()
 
 
-@pytest.mark.timeout(60)
 def test_a_guarded_cluster_lets_its_first_user_in_and_nobody_else(tmp_path):
     authority = Authority(tmp_path)
     (tmp_path / "users").write_text("SCRAM-SHA-512=[name=admin,password=admin-secret]\n")

@@ -19,6 +19,7 @@ from agent.collect.admin import ClusterAdmin
 from agent.collect.discovery.cluster import HTTP_CONFIG, ClusterFinder
 from agent.collect.discovery.finder import Told
 from agent.collect.errors import ClusterUnreachable, NotOffered
+from tests.faults.brokers import SMALL
 
 Client: Any = KafkaAdminClient
 
@@ -27,7 +28,7 @@ Client: Any = KafkaAdminClient
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     directory = tmp_path_factory.mktemp("broker")
     arguments = ["--id", "0", "--dir", str(directory), "--cluster", "c", "--zone", "a"]
-    arguments += ["--listeners", "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0"]
+    arguments += ["--listeners", "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0", *SMALL]
     broker = subprocess.Popen(
         [sys.executable, "-m", "broker.main", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -18,6 +18,7 @@ from agent.collect.views import StoreSource
 from agent.model.clock import SystemClock
 from agent.store.samples import SampleStore
 from rules.views import VIEWS
+from tests.faults.brokers import SMALL
 
 INTERVAL_S = 1.0
 
@@ -66,7 +67,7 @@ class Watched:
 
 def _spawn(folder: Path, number: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "broker.main", "--id", str(number), "--dir", str(folder), "--cluster", "c"]
-    command += ["--listeners", "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0"]
+    command += ["--listeners", "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0", *SMALL]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
@@ -77,7 +78,6 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     made.close()
 
 
-@pytest.mark.timeout(90)
 def test_a_stopped_broker_leaves_within_two_intervals_and_a_killed_one_stays_missing(watched: Watched) -> None:
     everybody = [("0", True), ("1", True), ("2", True)]
     assert watched.rounds_until(everybody, 10) == everybody

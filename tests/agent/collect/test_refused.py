@@ -16,6 +16,7 @@ from agent.collect.admin import ClusterAdmin
 from agent.collect.client_mends import mend
 from agent.collect.errors import ClusterUnreachable, NotAllowed
 from agent.collect.link import NetClient
+from tests.faults.brokers import SMALL
 from tests.interop import tls
 
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
@@ -25,7 +26,7 @@ SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 def guarded(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "users").write_text("SCRAM-SHA-512=[name=admin,password=right]\n")
     arguments = ["--dir", str(tmp_path / "b"), "--listeners", "SASL_PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0"]
-    arguments += ["--scram-credentials", str(tmp_path / "users")]
+    arguments += ["--scram-credentials", str(tmp_path / "users"), *SMALL]
     broker = subprocess.Popen(
         [sys.executable, "-m", "broker.main", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -89,7 +89,6 @@ async def keeps_turns(path: Path, steps: Steps, scenario: Callable[[Cluster], Aw
     raise AssertionError(steps.what)
 
 
-@pytest.mark.timeout(180)
 async def test_opening_appending_uploading_and_leaving_take_turns(
     tmp_path: Path, make_batch: Any, steps: Steps
 ) -> None:
@@ -105,7 +104,6 @@ async def test_opening_appending_uploading_and_leaving_take_turns(
     await keeps_turns(tmp_path, steps, all_of_it)
 
 
-@pytest.mark.timeout(180)
 async def test_a_failover_takes_turns(tmp_path: Path, make_batch: Any, steps: Steps) -> None:
     async def failover(cluster: Cluster) -> None:
         dead = await cluster.start(0, **ROOMY)

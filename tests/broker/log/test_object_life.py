@@ -79,9 +79,11 @@ async def settle(cluster: Cluster, logs: Any) -> None:
     housekeeping = await controls(logs)
     await logs._uploader.upload(list(logs))
     await logs._upkeep.compactor.compact_shared()
-    for _ in range(3):
+    for turn in range(20):
         cluster.clock.wind(TTL_S)
         await housekeeping.sweep()
+        if turn >= 2 and not (await audit(cluster.metadata(), logs._store, clock=cluster.clock)).waiting:
+            break
 
 
 async def in_whole(log: Any) -> list[int]:

@@ -126,7 +126,6 @@ async def test_a_broker_that_must_go_is_cordoned_again_when_somebody_lifts_it(be
     await bench.until(lambda: bench.cordoned)
 
 
-@pytest.mark.timeout(120)
 def test_a_notice_empties_a_real_broker_and_the_last_one_goes_on_serving(tmp_path: Path, clouds: Clouds) -> None:
     clouds.cloud = "azure"
     flags = ("--no-bill", "--wal-size", "16MiB", "--spot-notices", f"azure={clouds.address}/{{id}}")
