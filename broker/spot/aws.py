@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from broker.spot.asking import Answer
-from broker.spot.notice import INTERRUPTION, REBALANCE, NoAnswer, Notice, instant_ms
+from broker.spot.notice import INTERRUPTION, REBALANCE, NoAnswer, Notice, instant_ms, parsed
 from broker.spot.session import Session
 
 _ACTIONS = ("terminate", "stop", "hibernate")
@@ -50,7 +49,7 @@ class Aws:
 
 def _object(answer: Answer, path: str) -> dict[str, object]:
     try:
-        found = json.loads(answer.text)
+        found = parsed(answer.text)
     except ValueError:
         found = None
     if not isinstance(found, dict):

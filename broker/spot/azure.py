@@ -6,11 +6,10 @@ first. Nothing is acknowledged: that would only make the platform go on at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from broker.spot.asking import Answer, ask
-from broker.spot.notice import INTERRUPTION, NoAnswer, Notice, instant_ms, short
+from broker.spot.notice import INTERRUPTION, NoAnswer, Notice, instant_ms, parsed, short
 
 _NAME = "/metadata/instance/compute/name?api-version=2021-02-01&format=text"
 _EVENTS = "/metadata/scheduledevents?api-version=2020-07-01"
@@ -58,7 +57,7 @@ class Azure:
 
 def _events(answer: Answer) -> list[object]:
     try:
-        document = json.loads(answer.text)
+        document = parsed(answer.text)
     except ValueError:
         document = None
     events = document.get("Events") if isinstance(document, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,11 +55,19 @@ def instant_ms(text: str) -> int | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             found = read(text.strip())
-        except (ValueError, TypeError):
+            at = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+            return int(at.timestamp() * 1000)
+        except (ValueError, TypeError, OverflowError):
             continue
-        at = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-        return int(at.timestamp() * 1000)
     return None
+
+
+def parsed(text: str) -> object:
+    """JSON; ValueError for anything else, and for what is nested deeper than a reader can follow."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def shown_instant(ms: int) -> str:

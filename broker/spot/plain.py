@@ -7,11 +7,13 @@ since that is what a login page or a proxy would show.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from broker.spot.asking import ask
-from broker.spot.notice import INTERRUPTION, REBALANCE, NoAnswer, Notice, instant_ms, short
+from broker.spot.notice import INTERRUPTION, REBALANCE, NoAnswer, Notice, instant_ms, parsed, short
+
+_UNREADABLE = "\ufffd"
+"""What stands for bytes that are no UTF-8."""
 
 
 class Plain:
@@ -31,9 +33,11 @@ class Plain:
             raise NoAnswer("it answers with a web page")
         text = answer.text.strip()
         try:
-            told = json.loads(text) if text else None
+            told = parsed(text) if text else None
         except ValueError:
             told = text
+            if not all(char.isprintable() or char.isspace() for char in text.replace(_UNREADABLE, "\0")):
+                raise NoAnswer("it answers with neither text nor JSON") from None
         return (_notice(told),) if told else ()
 
 

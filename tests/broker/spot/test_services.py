@@ -115,10 +115,12 @@ async def test_a_url_with_something_in_it_is_a_notice(clouds: Clouds, body: str,
         ("aws", ACTION, 200, "<html>login</html>", "no JSON object"),
         ("aws", ACTION, 200, '{"action": "dance"}', "no action that is known"),
         ("aws", ACTION, 200, "x" * 70_000, "more than 64 KiB"),
+        ("aws", ACTION, 200, "[" * 60_000, "no JSON object"),
         ("alibaba", "/latest/meta-data/instance/spot/termination-time", 200, "soon", "is no time"),
         ("gcp", "/computeMetadata/v1/instance/preempted", 200, "TRUE", "of Google's"),
         ("azure", "/metadata/scheduledevents?api-version=2020-07-01", 200, "[]", "no list of Events"),
         ("url", "/", 503, "", "status 503"),
+        ("url", "/", 200, "\x00\x01\x02", "neither text nor JSON"),
         ("url", "/", 200, '{"kind": "party"}', "neither interruption nor rebalance"),
     ],
 )
@@ -187,6 +189,8 @@ def test_another_place_is_refused(text: str) -> None:
         ("Fri, 27 Nov 2026 21:00:00 GMT", 1795813200),
         ("soon", None),
         ("", None),
+        ("0001-01-01T00:00:00+23:59", -62135683140),
+        ("Fri, 27 Nov 2026 21:00:00 +99999999999", None),
     ],
 )
 def test_times_are_read_as_the_clouds_write_them(text: str, seconds: int | None) -> None:
