@@ -11,7 +11,7 @@ from tests.clients.one import Described
 SHARE_GROUPS = """\
 ## Share groups
 
-`make share-groups` tries KafkaShareConsumer of the Java client 4.1.0 (KIP-932): two members share a partition, and each
+`make share-groups` tries KafkaShareConsumer of the Java client 4.4.0 (KIP-932): two members share a partition, and each
 record comes to one of them, once; what is released comes again with a delivery count of 2, what is rejected does not;
 what a member says nothing about is given to the other one when its lock lapses; and kill -9 of the broker that leads
 loses nothing, nor does anything come again that was accepted. The settings are the client's defaults, and of the group

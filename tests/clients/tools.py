@@ -41,8 +41,7 @@ class Bench:
 
     def __call__(self, main_class: str, *arguments: str, given: str = "", at: str = "--bootstrap-server") -> str:
         """What it wrote to stdout. ToolError with its last words when it fails."""
-        full = main_class if main_class.startswith("kafka.") else TOOLS + main_class
-        command = java_program.command(full, *([at, self.ground.bootstrap] if at else []), *arguments)
+        command = java_program.command(TOOLS + main_class, *([at, self.ground.bootstrap] if at else []), *arguments)
         done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=_SECONDS, check=False)
         if done.returncode:
             said = " ".join((done.stdout + done.stderr).split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -12,7 +13,9 @@ from pathlib import Path
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBS = ROOT / ".work/kafka/libs"
+VERSION = os.environ.get("KAFKA_VERSION", "4.4.0")
+"""Of the broker, the clients and the tools: any 4.x that Maven's registry has."""
+LIBS = ROOT / ".work/kafka" / VERSION
 CLUSTER_ID = "c3RyZWFtcGlsb3Rpbm9wMQ"
 COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
@@ -21,7 +24,8 @@ def install() -> None:
     """Copies the jars from Maven's registry, once."""
     if not all(any(LIBS.glob(f"{name}-*.jar")) for name in ("kafka_2.13", "jmx_prometheus_javaagent")):
         subprocess.run(
-            ["mvn", "-q", "-B", "-f", str(ROOT / "tests/interop/pom.xml"), COPY_JARS, f"-DoutputDirectory={LIBS}"],
+            ["mvn", "-q", "-B", "-f", str(ROOT / "tests/interop/pom.xml"), COPY_JARS, f"-DoutputDirectory={LIBS}",
+             f"-Dkafka.version={VERSION}"],
             check=True, timeout=600, stdout=subprocess.DEVNULL,
         )  # fmt: skip
 
