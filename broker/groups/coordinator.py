@@ -198,6 +198,7 @@ class GroupCoordinator:
         if entry is None:
             raise GroupIdNotFound(f"group {group_id} does not exist")
         async with entry.lock:
+            self._shards.check_current(shard, entry)
             if entry.group.members or entry.group.pending:
                 raise NonEmptyGroup(f"group {group_id} has members: stop them first")
             async with retriable():

@@ -157,7 +157,7 @@ class Shards:
         is no offsets.
         """
         async with entry.lock:
-            self._check_current(shard, entry)
+            self.check_current(shard, entry)
             if isinstance(entry.group, kind):
                 return
             if entry.group.members or entry.group.pending:
@@ -187,7 +187,7 @@ class Shards:
         if not entry.stored or entry.lock.locked():
             await self.step(shard, entry, act, kind)
             return
-        self._check_current(shard, entry)
+        self.check_current(shard, entry)
         _check_kind(entry, kind)
         try:
             act(entry.group, self._clock.monotonic())
@@ -208,14 +208,15 @@ class Shards:
 
     async def _locked_step(self, shard: Shard, entry: Entry, act: Callable[[Any, float], T], kind: type[AnyGroup]) -> T:
         async with entry.lock:
-            self._check_current(shard, entry)
+            self.check_current(shard, entry)
             _check_kind(entry, kind)
             try:
                 return act(entry.group, self._clock.monotonic())
             finally:
                 await self._settle(shard, entry)
 
-    def _check_current(self, shard: Shard, entry: Entry) -> None:
+    def check_current(self, shard: Shard, entry: Entry) -> None:
+        """For who waited for the entry's lock: it may have gone meanwhile. A retriable error then."""
         if shard.closed:
             raise NotCoordinator(f"group {entry.group.group_id} has another coordinator: ask FindCoordinator")
         if shard.groups.get(entry.group.group_id) is not entry:

@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 
 from broker.clock import SystemClock
-from broker.errors import GroupIdNotFound, InvalidGroupId, NonEmptyGroup, NotCoordinator, UnknownMemberId
+from broker.errors import (
+    CoordinatorLoadInProgress,
+    GroupIdNotFound,
+    InvalidGroupId,
+    NonEmptyGroup,
+    NotCoordinator,
+    UnknownMemberId,
+)
 from broker.groups.consumer_shapes import Heartbeat
 from broker.groups.coordinator import GroupCoordinator
 from broker.groups.settings import GroupSettings
@@ -113,6 +120,16 @@ async def test_a_member_joins_commits_and_leaves(metadata, pair):
     with pytest.raises(GroupIdNotFound):
         await coordinator.describe("orders")
     assert await coordinator.offsets("orders") == {}
+
+
+async def test_a_group_that_two_delete_at_once_goes_once_and_the_other_is_told_to_ask_again(pair):
+    coordinator, _ = pair
+    joined, _ = await join_and_sync(coordinator)
+    await coordinator.leave("orders", joined.member_id, None)
+    first, second = await asyncio.gather(*(coordinator.delete("orders") for _ in range(2)), return_exceptions=True)
+    assert first is None and isinstance(second, CoordinatorLoadInProgress)
+    with pytest.raises(GroupIdNotFound):
+        await coordinator.delete("orders")
 
 
 async def test_who_does_not_own_the_partition_does_not_coordinate(pair):
