@@ -39,6 +39,9 @@ class Action(Protocol):
     def under_way(self, admin: Admin, params: Values) -> bool:
         """Whether a change of this target is running."""
 
+    def heads_for(self, admin: Admin, params: Values) -> bool:
+        """Whether the change that is running leads to what `params` ask for."""
+
     def start(self, admin: Admin, params: Values) -> None:
         """The one call. StepFailed when the cluster answers no; anything else raised means that nobody knows."""
 
@@ -74,6 +77,12 @@ class MovePartitions:
 
     def under_way(self, admin: Admin, params: Values) -> bool:
         return _partition(params) in admin.list_reassignments()
+
+    def heads_for(self, admin: Admin, params: Values) -> bool:
+        moving, replicas = admin.list_reassignments().get(_partition(params)), params["replicas"]
+        if moving is None or not isinstance(replicas, list):
+            return False
+        return set(moving.replicas) - set(moving.removing) == {int(broker) for broker in replicas}
 
     def start(self, admin: Admin, params: Values) -> None:
         key, replicas = _partition(params), params["replicas"]
@@ -128,6 +137,9 @@ class AlterTopic:
         return image["value"] == params["value"]
 
     def under_way(self, admin: Admin, params: Values) -> bool:
+        return False
+
+    def heads_for(self, admin: Admin, params: Values) -> bool:
         return False
 
     def start(self, admin: Admin, params: Values) -> None:

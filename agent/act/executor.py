@@ -35,6 +35,8 @@ from agent.model.codec import timestamp, to_json
 from agent.model.plan import Approval, Outlook, Plan, PlanState
 from agent.model.ward import Ward
 
+NOT_BACK = "not taken back"
+"""How the outcome of a rollback that failed begins."""
 LOOKS_BACK = 20
 """How often the cluster is read after a rollback before a difference counts."""
 
@@ -182,6 +184,17 @@ class Executor:
             failed = self._end(found, "failed", f"{problem}: roll it back, or look closer")
         return self.rollback(failed, "agent", problem) if self.settings.auto_rollback else failed
 
+    def ask_back(self, plan: Plan | str, by: str) -> Plan:
+        """Says that a plan is to be taken back, which `rollback` does; NotAllowed where it would not."""
+        with self._alone():
+            found = self._load(plan)
+            self._must_be_here(found)
+            self._must_be(found, "verified", "failed", "verifying")
+            stopped(self.settings)
+            self._must_be_the_same(found)
+            # Whoever waits for the outcome must not take an old one for it.
+            return self.journal.save(replace(found, outcome=f"{by} asked to take it back"))
+
     def rollback(self, plan: Plan | str, by: str, note: str = "") -> Plan:
         """Takes back every step, last first, to the exact pre-image; the cluster is read to prove it."""
         with self._lock:
@@ -235,7 +248,7 @@ class Executor:
                 problems.append(str(error))
         problems = problems or self._lasting_differences(plan)
         if problems:
-            plan = self._end(plan, "failed", "not taken back: " + "; ".join(problems))
+            plan = self._end(plan, "failed", f"{NOT_BACK}: " + "; ".join(problems))
         else:
             plan = self._end(plan, "rolled_back", "the cluster is as it was before: read back and equal")
         # Last: a crash before this line repeats only the readings.

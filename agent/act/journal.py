@@ -73,6 +73,10 @@ class Journal:
             for entry in self.entries(plan.id)
         )
 
+    def cancelled(self, plan: Plan, step: Step) -> bool:
+        """Whether a change of this step was cancelled, on its way forth or back."""
+        return any(entry["step"] == step.n and entry.get("call") == "cancel" for entry in self.entries(plan.id))
+
     def last_change(self, plan: Plan) -> datetime | None:
         """When the last step of the plan came out."""
         times = [entry["at"] for entry in self.entries(plan.id) if "outcome" in entry]

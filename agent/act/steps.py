@@ -61,10 +61,10 @@ class StepRunner:
     def _run(self, plan: Plan, step: Step, direction: Direction, wanted: Values, origin: Values) -> Plan:
         action = ACTIONS[step.action]
         running, image = self._answered(lambda: self._first_look(plan, step, action, wanted))
-        if running and direction == "undo":
+        if running and direction == "undo" and not self._goes_back(plan, step, action, wanted):
             plan = self._call(plan, step, direction, "cancel", image)
             self._attempt(action.cancel, wanted)
-            running, image = self._answered(lambda: self._first_look(plan, step, action, wanted))
+            running, image = self._stopped(plan, step, action, wanted)
         if action.reached(image, wanted) and not running:
             self._journal.note(plan, step, direction, "found done", self._throttles.lift(plan))
             return self._settle(plan, step, direction)
@@ -84,6 +84,19 @@ class StepRunner:
             raise StepFailed(f"{failure}{self._give_up(plan, step, direction, action, wanted)}") from failure
         self._journal.note(plan, step, direction, "done", self._throttles.lift(plan))
         return self._settle(plan, step, direction)
+
+    def _goes_back(self, plan: Plan, step: Step, action: Action, wanted: Values) -> bool:
+        """Whether what is running is this step's undoing, from before a restart: it is waited for, not cancelled."""
+        return self._journal.called(plan, step, "undo") and action.heads_for(self._admin, wanted)
+
+    def _stopped(self, plan: Plan, step: Step, action: Action, wanted: Values) -> tuple[bool, dict[str, Cell]]:
+        """What there is once the cancelled change is gone: the cluster may take a moment."""
+        deadline = self._clock.monotonic() + self._settings.step_timeout_s
+        while True:
+            running, image = self._answered(lambda: self._first_look(plan, step, action, wanted))
+            if not running or self._clock.monotonic() >= deadline:
+                return running, image
+            self._clock.sleep(max(self._settings.poll_s, 0.25))
 
     def _first_look(self, plan: Plan, step: Step, action: Action, wanted: Values) -> tuple[bool, dict[str, Cell]]:
         """Whether a change is under way, and what there is."""
@@ -124,11 +137,8 @@ class StepRunner:
             if hash_without(plan, self._admin.topology()) != plan.state_hash:
                 raise StepFailed(f"step {step.n}: the assignment or the live brokers changed since the plan was made")
             return
-        half_done = {"replicas": image.get("replicas"), "value": image.get("value")}
-        ours = [
-            {"replicas": side.get("replicas"), "value": side.get("value")} for side in (step.params, step.pre_image)
-        ]
-        if half_done not in ours:
+        ordered = not self._journal.cancelled(plan, step)
+        if _held(image, ordered) not in [_held(side, ordered) for side in (step.params, step.pre_image)]:
             raise StepFailed(f"step {step.n}: someone else has changed {step.target} since: {dict(image)}")
 
     def _call(self, plan: Plan, step: Step, direction: Direction, call: str, image: Values) -> Plan:
@@ -173,6 +183,12 @@ class StepRunner:
 
     def _settle(self, plan: Plan, step: Step, direction: Direction) -> Plan:
         return self._journal.save(with_step(plan, step, "done" if direction == "do" else "undone"))
+
+
+def _held(side: Values, ordered: bool) -> tuple[object, object]:
+    """What a step changes; the order of replicas does not count where Kafka has forgotten it: it cancelled a move."""
+    replicas = side.get("replicas")
+    return replicas if ordered or not isinstance(replicas, list) else sorted(map(str, replicas)), side.get("value")
 
 
 def with_step(plan: Plan, step: Step, state: StepState) -> Plan:

@@ -112,12 +112,12 @@ def _follow(remote: Remote, plan: str, wait_s: float, as_json: bool, goal: str) 
         found = remote.get(f"/api/plans/{plan}")
         done = sum(step["state"] in {"done", "undone"} for step in found["steps"])
         line = f"{plan}: {found['state']}, {done} of {len(found['steps'])} steps"
-        if found["state"] == "executing" and found["outcome"]:
+        if (found["state"] == "executing" or goal == "rolled_back") and found["outcome"]:
             line += f"; {found['outcome']}"
         if line != seen:
             sys.stderr.write(line + "\n")
             seen = line
-        return found["state"] in SETTLED and (goal != "rolled_back" or found["state"] in {"rolled_back", "failed"})
+        return _is_back(found) if goal == "rolled_back" else found["state"] in SETTLED
 
     finished = poll(settled, wait_s)
     if as_json:
@@ -127,6 +127,12 @@ def _follow(remote: Remote, plan: str, wait_s: float, as_json: bool, goal: str) 
     if not finished:
         return 0 if wait_s == 0 else COULD_NOT
     return 0 if found["state"] == goal else FINDINGS
+
+
+def _is_back(plan: dict[str, Any]) -> bool:
+    """Whether a rollback has ended: until then a plan keeps the state it had, which may be `failed`."""
+    outcome = str(plan["outcome"])
+    return plan["state"] == "rolled_back" or (plan["state"] == "failed" and outcome.startswith("not taken back"))
 
 
 def poll(done: Callable[[], bool], wait_s: float) -> bool:

@@ -17,7 +17,6 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, get_current_span, set_span_in_context
 
 from agent.act.errors import ActError
-from agent.act.guard import stopped
 from agent.collect.errors import CollectError
 from agent.loop.events import Herald
 from agent.loop.glance import WINDOW_S, Glance
@@ -179,12 +178,8 @@ class Actions:
         plan = self.plan(id)
         if plan.state not in {"verified", "failed", "verifying"}:
             raise Refused(f"{id} is {plan.state}", "only a plan that ran can be taken back", number=409)
-        self._decided(lambda: self._unless_stopped(plan))
+        plan = self._tell(self._decided(lambda: self._rooms.executor.ask_back(id, _who(by))))
         self._worker.submit(self._guarded, id, lambda: [self._rooms.executor.rollback(id, _who(by), note)])
-        return plan
-
-    def _unless_stopped(self, plan: Plan) -> Plan:
-        stopped(self._rooms.executor.settings)
         return plan
 
     def _decided(self, decide: Callable[[], Plan]) -> Plan:

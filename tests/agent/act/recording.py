@@ -67,7 +67,11 @@ class RecordingCluster:
             elif left is not None:
                 self.moving[key][1] -= 1
         return {
-            key: Reassignment(replicas=self.replicas[key], adding=tuple(to), removing=())
+            key: Reassignment(
+                replicas=(*to, *(broker for broker in self.replicas[key] if broker not in to)),
+                adding=tuple(broker for broker in to if broker not in self.replicas[key]),
+                removing=tuple(broker for broker in self.replicas[key] if broker not in to),
+            )
             for key, (to, _) in self.moving.items()
         }
 
@@ -83,7 +87,9 @@ class RecordingCluster:
             return dict.fromkeys(targets, self.refuse)
         for key, replicas in targets.items():
             if replicas is None:
-                self.moving.pop(key, None)
+                if key in self.moving:
+                    to, old = self.moving.pop(key)[0], self.replicas[key]
+                    self.replicas[key] = tuple(broker for broker in dict.fromkeys([*to, *old]) if broker in old)
                 self.effects.append(("cancel", key))
             else:
                 self.throttled.append(bool(self.broker_settings))

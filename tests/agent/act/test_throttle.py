@@ -75,6 +75,7 @@ def test_a_copy_that_stands_still_is_cancelled_and_its_throttle_taken_away(keepe
     failed = executor.execute(plan, dry_run=False)
     assert failed.state == "failed" and "nothing was copied for 90 s" in failed.outcome
     assert "it was cancelled" in failed.outcome and not admin.moving and not admin.throttles
+    admin.polls_to_finish = 1
     assert executor.rollback(plan, "ann").state == "rolled_back"
 
 
@@ -140,6 +141,36 @@ def test_at_a_broker_that_does_not_answer_the_throttle_is_owed_and_paid_later(ke
     assert 0 in admin.broker_settings and executor.tidy()
     admin.silent, admin.list_reassignments = set(), original
     assert not executor.tidy() and not admin.throttles
+
+
+def test_killed_while_it_copies_back_the_next_one_waits_for_that_and_cancels_nothing(keeper, clock, picture, plan):
+    admin = admin_of(picture, polls_to_finish=6)
+    executor = approved(admin, keeper, clock, plan)
+    executor.execute(plan, dry_run=False)
+    reassign = admin.reassign
+
+    def dies(targets):
+        reassign(targets)
+        raise Crash
+
+    admin.reassign = dies
+    with pytest.raises(Crash):
+        executor.rollback(plan, "ann")
+    admin.reassign = reassign
+    (back,) = Executor(admin, keeper, clock, ward=WARD).resume()
+    assert back.state == "rolled_back", back.outcome
+    assert not [effect for effect in admin.effects if effect[0] == "cancel"] and not admin.throttles
+    assert admin.replicas == {p.id: p.replicas for p in picture.partitions}
+
+
+def test_who_waits_for_a_rollback_is_not_told_of_the_failure_before_it(keeper, clock, picture, plan):
+    executor = approved(admin_of(picture), keeper, clock, plan)
+    executor.execute(plan, dry_run=False)
+    failed = executor.verify(plan, lambda risk, since: False)
+    assert failed.state == "failed" and "still true" in failed.outcome
+    asked = executor.ask_back(plan, "ann")
+    assert (asked.state, asked.outcome) == ("failed", "ann asked to take it back")
+    assert executor.rollback(plan, "ann").state == "rolled_back"
 
 
 def test_killed_at_any_point_no_throttle_is_left_and_no_step_runs_twice(tmp_path, picture):
