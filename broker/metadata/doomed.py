@@ -20,16 +20,16 @@ def leave(tx: Tx, broker: int) -> int:
     others = tx.one("SELECT count(*) FROM brokers WHERE alive = 1 AND cordoned = 0 AND id <> ?", broker)
     if not others[0]:
         raise EligibleLeadersNotAvailable("no other broker is alive and not cordoned")
-    ours = _is_ours(tx, broker) or not _is_cordoned(tx, broker)
+    ours = is_doomed(tx, broker) or not _is_cordoned(tx, broker)
     partitions = moves.drain(tx, broker)
-    if ours and not _is_ours(tx, broker):
+    if ours and not is_doomed(tx, broker):
         tx.run("INSERT INTO doomed(broker) VALUES (?)", broker)
     return partitions
 
 
 def stay(tx: Tx, broker: int) -> bool:
     """Lifts the cordon where a notice brought it; whether it did."""
-    if not _is_ours(tx, broker):
+    if not is_doomed(tx, broker):
         return False
     tx.run("DELETE FROM doomed WHERE broker = ?", broker)
     tx.run("UPDATE brokers SET cordoned = 0 WHERE id = ?", broker)
@@ -37,13 +37,14 @@ def stay(tx: Tx, broker: int) -> bool:
     return True
 
 
+def is_doomed(tx: Tx, broker: int) -> bool:
+    """Whether a notice brought its cordon."""
+    return tx.one("SELECT 1 FROM doomed WHERE broker = ?", broker) is not None
+
+
 def disown(tx: Tx, broker: int) -> None:
     """A person decides about the cordon from here on."""
     tx.run("DELETE FROM doomed WHERE broker = ?", broker)
-
-
-def _is_ours(tx: Tx, broker: int) -> bool:
-    return tx.one("SELECT 1 FROM doomed WHERE broker = ?", broker) is not None
 
 
 def _is_cordoned(tx: Tx, broker: int) -> bool:

@@ -180,6 +180,8 @@ def declare_dead(
     tx.run("UPDATE brokers SET alive = 0 WHERE id = ?", dead)
     tx.changed(BROKERS)
     if not tx.one("SELECT 1 FROM epochs WHERE broker = ? AND end_ IS NULL", dead):
+        if doomed.is_doomed(tx, dead):
+            sign_off(tx, dead, dead_epoch)  # its machine was taken away as announced, and it had given everything away
         return None
     return _assign(tx, dead, dead_epoch, recoverer)
 

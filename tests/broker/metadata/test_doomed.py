@@ -50,3 +50,27 @@ async def test_a_cordon_that_a_person_sets_after_the_notice_stays_too(metadata: 
     await metadata.cordon(0, True)
     await metadata.change(lambda tx: members.register(tx, registration(0), 1))
     assert is_cordoned(metadata)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_machine_that_is_cut_off_after_its_broker_was_emptied_is_not_missed(
+    metadata: Metadata, announced: bool
+) -> None:
+    epoch = {broker: metadata.image.brokers[broker].epoch for broker in (0, 1)}
+    if announced:
+        await metadata.change(lambda tx: doomed.leave(tx, 0))
+    control = await metadata.change(lambda tx: members.take_control(tx, 1, epoch[1], -1))
+    assert control is not None
+    await metadata.change(lambda tx: members.declare_dead(tx, 1, control, 0, epoch[0], 1))
+    found = metadata.image.brokers[0]
+    assert (found.alive, found.departed) == (False, announced)
+
+
+async def test_one_that_still_led_something_is_missed_until_it_is_recovered(metadata: Metadata) -> None:
+    epoch = {broker: metadata.image.brokers[broker].epoch for broker in (0, 1)}
+    await metadata.create_topic("t", partitions=1, assignments={0: [0]})
+    await metadata.change(lambda tx: doomed.leave(tx, 0))
+    control = await metadata.change(lambda tx: members.take_control(tx, 1, epoch[1], -1))
+    assert control is not None
+    recovery = await metadata.change(lambda tx: members.declare_dead(tx, 1, control, 0, epoch[0], 1))
+    assert recovery is not None and not metadata.image.brokers[0].departed
