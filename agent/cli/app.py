@@ -16,6 +16,10 @@ import typer
 
 from agent.cli.complaint import COULD_NOT, Complaint
 
+INTERRUPTED = 130
+DUCKDB_INTERRUPTED = "Query interrupted"
+"""What DuckDB makes of Ctrl-C while it answers: a RuntimeError instead of KeyboardInterrupt."""
+
 app = typer.Typer(
     name="streampilot",
     help="Diagnostics copilot for Kafka-compatible streaming, with a cloud-native broker in the box.",
@@ -41,6 +45,9 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code; what went wrong is one line on stderr."""
     from agent.cli import announce, ask, cluster, cost, forward, look, pages, plans
 
+    if sys.stdout is None:  # closed by the shell, `>&-`: what nobody wants to read goes nowhere
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
     for module in (cluster, forward, look, plans, ask, cost, announce, pages):
         module.register(app)
     try:
@@ -51,14 +58,20 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return _quiet_pipe()
     except KeyboardInterrupt:
-        sys.stderr.write("streampilot: interrupted\n")
-        return 130
+        return _interrupted()
     except OSError as error:
         sys.stderr.write(_machine(error).line() + "\n")
         return COULD_NOT
     except Exception as error:
-        return _usage(error)
+        return _interrupted() if str(error) == DUCKDB_INTERRUPTED else _usage(error)
+    if outcome == INTERRUPTED:  # typer has caught Ctrl-C itself
+        return _interrupted()
     return outcome if isinstance(outcome, int) else 0
+
+
+def _interrupted() -> int:
+    sys.stderr.write("streampilot: interrupted\n")
+    return INTERRUPTED
 
 
 def _usage(error: Exception) -> int:

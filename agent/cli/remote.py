@@ -14,6 +14,8 @@ from agent.cli.complaint import Complaint
 DEFAULT_AGENT = "http://127.0.0.1:8099"
 TOKEN_PREFIX = "spt_"
 TIMEOUT_S = 30.0
+UNAUTHORIZED = 401
+TOKEN_STEP = "pass --token-file DIR/token, with the agent's --dir, or set STREAMPILOT_TOKEN"
 
 AgentUrl = Annotated[str, typer.Option("--agent", envvar="STREAMPILOT_AGENT", help="The agent's address.")]
 Named = Annotated[str, typer.Option("--cluster", help="One cluster by name, where the agent watches several.")]
@@ -68,6 +70,8 @@ def _refusal(status: int, body: Any) -> Complaint:
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return Complaint(f"the agent answered {status}", "is it of the same version?")
+    if status == UNAUTHORIZED:
+        return Complaint("the agent does not know this token, or got none", TOKEN_STEP)
     return Complaint(str(error.get("what", status)), str(error.get("next", "")))
 
 
@@ -85,7 +89,7 @@ def find_token(address: str, token_file: str, *, required: bool) -> str:
         return ""
     path = _announced(address)
     if path is None:
-        raise Complaint("this writes, and there is no token", "pass --token-file DIR/token or set STREAMPILOT_TOKEN")
+        raise Complaint("this writes, and there is no token", TOKEN_STEP)
     return _read(path)
 
 

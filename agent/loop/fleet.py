@@ -76,7 +76,11 @@ class Fleet:
         known = ", ".join(self.names)
         if cluster:
             raise Refused(f"no cluster {cluster!r} is watched", f"the clusters are {known}", number=404)
-        raise Refused(f"{len(self.agents)} clusters are watched, and none is named", f"name one of {known}", number=400)
+        raise Refused(
+            f"{len(self.agents)} clusters are watched, and none is named",
+            f"name one with cluster= (on the command line --cluster): {known}",
+            number=400,
+        )
 
     def home(self, resource: str, cluster: str = "") -> Agent:
         """Whose a resource is: by the name that it begins with, else the named one, or the only one."""

@@ -1,5 +1,11 @@
 """What is printed fits the terminal, and no word of it is lost."""
 
+import shlex
+import subprocess
+import sys
+
+import pytest
+
 from agent.cli.look import findings_table
 from agent.cli.show import table, wrapped
 
@@ -29,3 +35,30 @@ def test_findings_with_long_names_fit_in_eighty_columns():
     summary, detail = findings_table([risk], 80).split("\n\n")
     assert LONG in summary and max(map(len, detail.splitlines())) <= 80
     assert "CLI-02-1234" in detail
+
+
+def test_what_nobody_can_read_is_no_traceback():
+    command = [sys.executable, "-m", "agent.cli", "rules", "list"]
+    told = subprocess.run(
+        ["sh", "-c", f"{shlex.join(command)} >&-"], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+STOPPED = """
+import sys
+from agent.cli.app import app, run
+
+@app.command("stopped")
+def stopped() -> None:
+    raise {}
+
+sys.exit(run(["stopped"]))
+"""
+
+
+@pytest.mark.parametrize("seen", ["KeyboardInterrupt", "RuntimeError('Query interrupted')"])
+def test_ctrl_c_is_said_in_one_line_whoever_notices_it_first(seen):
+    script = [sys.executable, "-c", STOPPED.format(seen)]
+    told = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    assert (told.returncode, told.stderr) == (130, "streampilot: interrupted\n")

@@ -72,7 +72,10 @@ async def test_each_cluster_has_its_own_findings_and_plans_and_a_list_without_a_
 async def test_what_describes_one_cluster_wants_its_name(pair, http):
     for path in ("/api/overview", "/api/cost"):
         refused = (await http.get(path)).json()["error"]
-        assert (refused["number"], refused["next"]) == (400, "name one of east, west")
+        assert (refused["number"], refused["next"]) == (
+            400,
+            "name one with cluster= (on the command line --cluster): east, west",
+        )
         assert (await http.get(path, params={"cluster": "west"})).status_code == 200
         assert (await http.get(path, params={"cluster": "north"})).json()["error"]["number"] == 404
     question = {"question": "which broker is hot?"}
@@ -101,7 +104,7 @@ async def test_samples_that_are_pushed_are_of_the_cluster_in_the_address(pair, h
     body = {"resourceMetrics": [{"resource": {"attributes": []}, "scopeMetrics": [{"metrics": metrics}]}]}
     refused = await http.post("/v1/metrics", json=body, headers=WRITE)
     assert refused.status_code == 400
-    assert "name one of east, west" in refused.text
+    assert "--cluster): east, west" in refused.text
     assert (await http.post("/v1/metrics?cluster=west", json=body, headers=WRITE)).status_code == 200
     await pair.rounds(1)
     asked = await http.get("/api/v1/query", params={"query": "queue", "time": pair.clock.now().timestamp()})
