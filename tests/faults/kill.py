@@ -185,7 +185,7 @@ def check(load: Load, seen: Counter[bytes]) -> list[str]:
     return faults
 
 
-def run(kills: int, seed: int, directory: Path, flags: tuple[str, ...] = ()) -> bool:
+def run(kills: int, seed: int, directory: Path, flags: tuple[str, ...] = (), *, limit_s: float = LIMIT_S) -> bool:
     """The whole test; whether it was clean. What it prints says why not."""
     rng = random.Random(seed)
     print(f"seed {seed}, {kills} kills, {directory}", flush=True)
@@ -203,16 +203,16 @@ def run(kills: int, seed: int, directory: Path, flags: tuple[str, ...] = ()) -> 
         time.sleep(1)
         for load in loads:
             load.stop()
-        return verdict(brokers, loads, took)
+        return verdict(brokers, loads, took, limit_s)
     finally:
         for load in loads:
             load.stop()
         brokers.stop()
 
 
-def verdict(brokers: Brokers, loads: list[Load], took: list[float]) -> bool:
+def verdict(brokers: Brokers, loads: list[Load], took: list[float], limit_s: float) -> bool:
     """Reads everything back and says what came of it."""
-    faults = [f"kill {n + 1}: not writable within {LIMIT_S:g} s" for n, s in enumerate(took) if s > LIMIT_S]
+    faults = [f"kill {n + 1}: not writable within {limit_s:g} s" for n, s in enumerate(took) if s > limit_s]
     acked = 0
     for load in loads:
         seen, wrong = read_back(brokers.bootstrap, load.topic)

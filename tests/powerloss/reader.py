@@ -22,7 +22,7 @@ from broker.node import Node
 from tests.powerloss.workload import GROUP, PARTITIONS, TOPIC, digest, flags
 from tests.watermarks import watermarks
 
-READ_S = 20.0
+READ_S = 60.0
 
 
 async def look(directory: Path, wal: str) -> dict[str, Any]:

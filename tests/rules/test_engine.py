@@ -110,7 +110,7 @@ def test_an_endless_query_is_stopped():
     began = time.monotonic()
     with pytest.raises(QueryError, match=r"TST-01: the query was stopped after 0\.2 s"):
         Workspace(Shown(), AT, timeout_s=0.2).evaluate(pages.parse(text, "p"))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 def test_a_query_that_wants_too_much_memory_is_a_failed_query():
