@@ -22,8 +22,8 @@ STOPPED, LIVE = "checkout", "billing"
 
 
 @contextmanager
-def running(bootstrap: str, replicas: int = 1) -> Iterator[None]:
-    """Creates the topic and writes and reads it until the block ends; `checkout` has read a little and is gone."""
+def running(bootstrap: str, replicas: int = 1, *, stopped: bool = True) -> Iterator[None]:
+    """Creates the topic and writes and reads it until the block ends; with `stopped`, `checkout` read a little."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
     held = {n: [(owner - 1 + at) % 3 + 1 for at in range(replicas)] for n, owner in enumerate(OWNERS)}
     admin.create_topics([NewTopic(TOPIC, replica_assignments=held, topic_configs={"retention.bytes": str(MOST_BYTES)})])
@@ -33,7 +33,8 @@ def running(bootstrap: str, replicas: int = 1) -> Iterator[None]:
     for thread in threads:
         thread.start()
     try:
-        _read_a_little(bootstrap)
+        if stopped:
+            _read_a_little(bootstrap)
         yield
     finally:
         stop.set()

@@ -175,7 +175,7 @@ def main() -> int:
         with trio.running(directory, rule_files=EXPORTER_RULES) as cluster, ExitStack() as stack:
             print(f"three brokers at {cluster.bootstrap()}", flush=True)
             bench = Bench(cluster, directory)
-            with load.running(cluster.bootstrap(), replicas=2):
+            with load.running(cluster.bootstrap(), replicas=2, stopped=False):
                 until(lambda: len(bench.assignment()) > len(load.OWNERS))
                 before = bench.assignment()
                 plan = _there_and_back(claim, bench, before)
@@ -188,7 +188,7 @@ def main() -> int:
 
 def _there_and_back(claim: Claims, bench: Bench, before: Assignment) -> str:
     with bench.agent():
-        until(lambda: {"BAL-01", "LAG-02"} <= {risk["rule"] for risk in bench.get("/api/findings")})
+        until(lambda: "BAL-01" in {risk["rule"] for risk in bench.get("/api/findings")})
         found = [risk["resource"] for risk in bench.get("/api/findings") if risk["rule"] == "BAL-01"]
         claim("a broker that leads too much is found", bool(found), found)
         plan = bench.proposed()
