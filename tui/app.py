@@ -18,10 +18,12 @@ from typing import ClassVar
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import Footer, Input, TabbedContent, TabPane
 
 from tui.client import Client, Declined, Picture, Unreachable
+from tui.grey import heeding
 from tui.messages import Answered, Lost, Priced, Said, Seen
 from tui.palette import THEME
 from tui.widgets.brokers import Brokers
@@ -92,6 +94,10 @@ class StreampilotApp(App[int]):
             with TabPane("Cost", id="costs-tab"):
                 yield CostsPane()
         yield Footer()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """As Textual's, but none that fails on a cell without a style."""
+        return heeding(super().get_line_filters())
 
     def on_mount(self) -> None:
         self.register_theme(THEME)

@@ -253,3 +253,17 @@ async def test_while_a_question_is_typed_digits_are_letters_and_the_way_out_is_s
             await until(pilot, lambda: "leave the field" in on_screen(app) and "q quit" not in on_screen(app))
             await pilot.press("escape", "2")
             await until(pilot, lambda: app.query_one("#tabs", TabbedContent).active == "findings-tab")
+
+
+async def test_no_color_is_heeded_and_every_screen_comes(rig, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with served(rig) as address:
+        app = StreampilotApp(address, every_s=0.1)
+        async with app.run_test(size=SIZE) as pilot:
+            await until(pilot, lambda: app.picture is not None and "● up" in on_screen(app))
+            for key, word in (("2", "evidence"), ("3", "diff"), ("5", "meter against bill")):
+                await pilot.press(key)
+                await until(pilot, lambda word=word: word in on_screen(app))
+            cells = [cell for line in app.screen._compositor.render_strips() for cell in line if cell.style]
+            for colour in (cell.style.color for cell in cells if cell.style.color):
+                assert len(set(colour.get_truecolor())) == 1, "grey is as much of each"
