@@ -121,6 +121,9 @@ def _agent(
     tls_cert: Annotated[str, typer.Option(help="TLS certificate, PEM.")] = "",
     tls_key: Annotated[str, typer.Option(help="TLS key, PEM.")] = "",
     otlp_endpoint: Annotated[str, typer.Option(help="Send own traces and metrics there, OTLP over HTTP.")] = "",
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take roll_off's prefix from an agent that is dead.")
+    ] = False,
     exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
 ) -> int:
     from agent.cli.daemon import watch
@@ -141,5 +144,6 @@ def _agent(
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "otlp_endpoint": otlp_endpoint,
+        "take_over": take_over,
     }
     return watch(config, flags, exit_with_parent=exit_with_parent)

@@ -111,6 +111,8 @@ class AgentConfig:
     """For samples, rollups and the database together."""
     roll_off: str
     """The bucket that closed hours go to; empty: they stay in `dir`."""
+    take_over: bool
+    """Of this start alone: `roll_off` may be taken from an agent that seems to be alive."""
     time_scale: float
     insecure: bool
     tls_cert: Path | None
@@ -226,6 +228,8 @@ def _merge_flags(tables: dict[str, Any], flags: Mapping[str, Any]) -> None:
     ):
         if flags.get(key) and not (key == "time_scale" and flags[key] == 1.0):
             agent[key] = flags[key]
+    if flags.get("take_over"):
+        agent["take_over"] = True
     if flags.get("port") is not None:
         host = str(agent.get("listen", DEFAULT_LISTEN)).rpartition(":")[0]
         agent["listen"] = f"{host}:{flags['port']}"
@@ -316,6 +320,7 @@ def _build(tables: Mapping[str, Any], source: str) -> AgentConfig:
             redact=checked.yes(llm.get("redact", True), "llm.redact"),
         ),
         roll_off=bucket(str(agent.get("roll_off", ""))),
+        take_over=agent.get("take_over") is True,
         otlp_endpoint=endpoint(str(agent.get("otlp_endpoint", ""))),
         promql=_promql(tables.get("promql", {})),
         source=source,

@@ -110,4 +110,5 @@ def _samples(config: AgentConfig, clock: Clock) -> SampleStore:
             bytes=config.max_disk_bytes,
         ),
         bucket=bucket,
+        take_over=config.take_over,
     )

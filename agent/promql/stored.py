@@ -18,11 +18,11 @@ from agent.promql.errors import TooMuch
 from agent.promql.labels import LabelTable
 from agent.promql.source import Grown, Matcher, Measure, Samples, Selection
 from agent.store import reading
+from agent.store.ledger import in_words
 from agent.store.samples import SampleStore
 from agent.store.seen import SeenSeries
 
 _MOST_KEPT = 128
-_MOST_NAMED = 5
 _FAR_MS = 4_102_444_800_000
 """The year 2100: whenever a series was first seen, it was before."""
 _DENSEST_PER_S = 1.0
@@ -104,8 +104,7 @@ class StoredSource:
         """Files of samples, or of rollups, that are damaged or gone and touch [since, until]; the first few by name."""
         since, until = reading.time_of(max(since_ms, 0)), reading.time_of(min(max(until_ms, 0), _FAR_MS))
         found = self._store.lost(["rollups" if rolled else "samples"], since, until)
-        more = [f"{len(found) - _MOST_NAMED} more files are damaged or gone"] if len(found) > _MOST_NAMED else []
-        return [f"incomplete: {loss}" for loss in found[:_MOST_NAMED]] + more
+        return [f"incomplete: {line}" for line in in_words(found)]
 
 
 def _rows(ids: NDArray[np.int32], series: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -9,16 +9,17 @@ import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
 from obstore.store import from_url
 
 if TYPE_CHECKING:
+    from obstore import UpdateVersion
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 TIMEOUTS: ClientConfig = {"timeout": "60s", "connect_timeout": "5s"}
@@ -42,6 +43,16 @@ class Held:
 
     bytes: int
     changed_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A small object as it was read or written."""
+
+    data: bytes
+    version: dict[str, str]
+    """What makes the next write conditional on nobody having written meanwhile."""
+    changed: datetime
 
 
 class Bucket:
@@ -103,6 +114,32 @@ class Bucket:
         except (BaseError, OSError) as error:
             raise self._away("tidied", error) from error
 
+    def peek(self, key: str) -> Seen | None:
+        """A small object; None where there is none."""
+        try:
+            answer = obstore.get(self._store, key)
+            return Seen(data=bytes(answer.bytes()), version=_version(answer.meta), changed=answer.meta["last_modified"])
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError) as error:
+            raise self._away("read", error) from error
+
+    def swap(self, key: str, data: bytes, before: Seen | None) -> Seen | None:
+        """Writes a small object if it is still as it was (None: absent); None where it is not."""
+        try:
+            try:
+                put = obstore.put(self._store, key, data, mode="create" if before is None else _update(before))
+            except (NotSupportedError, NotImplementedError):
+                now = self.peek(key)
+                if (now and now.data) != (before and before.data):
+                    return None
+                put = obstore.put(self._store, key, data)
+        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            return None
+        except (BaseError, OSError) as error:
+            raise self._away("written", error) from error
+        return Seen(data=data, version=_version(put), changed=datetime.min.replace(tzinfo=UTC))
+
     def delete(self, keys: list[str]) -> None:
         """What is not there is not missed."""
         with contextlib.suppress(FileNotFoundError):
@@ -122,6 +159,19 @@ class Bucket:
 
     def _away(self, what: str, error: Exception) -> BucketAway:
         return BucketAway(f"{self.url} cannot be {what}: {_first_line(error)}")
+
+
+def _version(about: Mapping[str, Any]) -> dict[str, str]:
+    return {name: about[name] for name in ("e_tag", "version") if about.get(name)}
+
+
+def _update(before: Seen) -> UpdateVersion:
+    mode: UpdateVersion = {}
+    if "e_tag" in before.version:
+        mode["e_tag"] = before.version["e_tag"]
+    if "version" in before.version:
+        mode["version"] = before.version["version"]
+    return mode
 
 
 def _is_plain() -> bool:

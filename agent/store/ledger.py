@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from typing import Literal
 from agent.store.hours import touches
 
 NAME = "files.json"
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,12 @@ class Loss:
     def __str__(self) -> str:
         where = f", kept as {self.kept_as}" if self.kept_as else ""
         return f"{self.key} is {self.what} since {self.at}: {self.why}{where}"
+
+
+def in_words(losses: Sequence[Loss]) -> list[str]:
+    """A line each for the first few, and how many more there are."""
+    more = [f"{len(losses) - MOST_NAMED} more files are damaged or gone"] if len(losses) > MOST_NAMED else []
+    return [*map(str, losses[:MOST_NAMED]), *more]
 
 
 class Ledger:

@@ -49,8 +49,11 @@ class Mirror:
         *,
         put: Callable[[Path, Path], None],
         reading: AbstractContextManager[object],
+        hold: Callable[[], None],
     ) -> None:
-        """`put` gives a draft its name; nothing is evicted while `reading` is held."""
+        """`put` gives a draft its name; nothing is evicted while `reading` is held; `hold` raises BucketAway where
+        the prefix is not this agent's to write to."""
+        self._hold = hold
         self.url = bucket.url
         self._directory = directory
         self._bucket = bucket
@@ -109,6 +112,7 @@ class Mirror:
     def sync(self) -> list[str]:
         """Uploads what is due and deletes what is to go; what there is to say about it."""
         try:
+            self._hold()
             if not self._listed:
                 self._look()
             self._rename()

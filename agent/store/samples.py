@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,17 @@ from agent.store.errors import FilesChanged, StoreError, ask_again
 from agent.store.failures import first_line, judge
 from agent.store.hours import KINDS, column_names, files_in, hour_name, no_rows, split_name, within
 from agent.store.identity import MOST_PENDING, Identities, Labels
-from agent.store.ledger import Loss
+from agent.store.ledger import Loss, in_words
 from agent.store.opening import Config, load, put_aside
+from agent.store.owner import Directory
 from agent.store.recent import RecentRollups
 from agent.store.rollups import LOOK_BACK
 from agent.store.shelf import Keep, Shelf
+from agent.store.steps import Steps
 
 __all__ = ["Labels", "SampleStore"]
 
 MOST_SERIES = 1_000_000
-STEP = timedelta(minutes=1)
-"""A wall clock that moves this much more or less than the other one has stepped."""
-MOST_NAMED = 5
 FEW = 8
 """Less than an eighth of all series: their recent buckets are made for them alone."""
 
@@ -63,8 +62,9 @@ class SampleStore:
         threads: int = 2,
         bucket: Bucket | None = None,
         clusters: int = 1,
+        take_over: bool = False,
     ) -> None:
-        """`bucket`: where closed hours go; the directory then holds what was used lately.
+        """`bucket`: where closed hours go; `take_over`: though another agent seems to be alive that it belongs to.
 
         `clusters` share the room for series: one that makes up millions leaves the others theirs.
         """
@@ -90,15 +90,26 @@ class SampleStore:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._identities = Identities()
         self._failures = 0
-        self._clocks: tuple[datetime, float] | None = None
+        self._steps = Steps()
         try:
-            self.shelf = Shelf(directory, self._keep, bucket, self._lock, now=clock.now, say=self._say)
+            self._held = Directory(directory, clock.now())
         except OSError as error:
-            raise StoreError(f"cannot use {directory}: {error}; {judge(error, self.path).remedy}") from error
-        self._closer = Closer(self.shelf, self._cursor, self._lock)
-        self._recent = RecentRollups(self.shelf, lambda since, until: self.relation("samples", since, until))
-        with self._lock:
-            self._open()
+            raise self._unusable(directory, error) from error
+        lease = self._held.lease(clock, take_over=take_over)
+        try:
+            self.shelf = Shelf(directory, self._keep, bucket, self._lock, now=clock.now, say=self._say, lease=lease)
+            self._closer = Closer(self.shelf, self._cursor, self._lock)
+            self._recent = RecentRollups(self.shelf, lambda since, until: self.relation("samples", since, until))
+            with self._lock:
+                self._open()
+        except BaseException as error:
+            self._held.release()
+            if isinstance(error, OSError):
+                raise self._unusable(directory, error) from error
+            raise
+
+    def _unusable(self, directory: Path, error: OSError) -> StoreError:
+        return StoreError(f"cannot use {directory}: {error}; {judge(error, self.path).remedy}")
 
     # Writing
 
@@ -243,9 +254,7 @@ class SampleStore:
 
     def notes(self) -> list[str]:
         """What happened to the files, and what queries do without."""
-        lost = self.shelf.ledger.losses()
-        more = [f"and {len(lost) - MOST_NAMED} more files are damaged or gone"] if len(lost) > MOST_NAMED else []
-        return [*self.said, *map(str, lost[:MOST_NAMED]), *more]
+        return [*self.said, *in_words(self.shelf.ledger.losses())]
 
     def lost(self, kinds: Iterable[str], since: datetime, until: datetime) -> list[Loss]:
         """Files of kinds (`rollups` among them) with rows of [since, until] that queries do without."""
@@ -297,7 +306,8 @@ class SampleStore:
     def maintain(self, at: datetime) -> None:
         """Rolls closed hours off to Parquet and forgets the oldest; call it now and then, from any thread."""
         with self._tidying:
-            self._look_at_the_clock(at)
+            if stepped := self._steps.seen(at, self._clock.monotonic()):
+                self._say(f"the clock stepped by {stepped.total_seconds():+.0f} s; nothing is forgotten for that")
             self._tidy(self.shelf.take_stock)
             self._tidy(lambda: self._closer.close_hours(at))
             self._tidy(self.shelf.scrub)
@@ -318,14 +328,6 @@ class SampleStore:
         if gone := self.shelf.forget(self._database_bytes()):
             self._say(f"forgotten, to keep within the bounds: {', '.join(gone[:12])}")
 
-    def _look_at_the_clock(self, at: datetime) -> None:
-        before, self._clocks = self._clocks, (at, self._clock.monotonic())
-        if before is None:
-            return
-        stepped = (at - before[0]) - timedelta(seconds=self._clocks[1] - before[1])
-        if abs(stepped) > STEP:
-            self._say(f"the clock stepped by {stepped.total_seconds():+.0f} s; nothing is forgotten for that")
-
     def _database_bytes(self) -> int:
         files = (self.path, self.path.with_name(self.path.name + ".wal"))
         return sum(file.stat().st_size for file in files if file.exists())
@@ -334,6 +336,8 @@ class SampleStore:
         """Checkpoints and closes the file."""
         with self._tidying, self._lock:
             self._close()
+            self.shelf.close()
+            self._held.release()
 
     # The file
 

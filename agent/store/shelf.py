@@ -15,6 +15,7 @@ Laws:
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -24,11 +25,12 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.model.codec import timestamp
-from agent.store.bucket import Bucket
+from agent.store.bucket import Bucket, BucketAway
 from agent.store.guard import Guard
 from agent.store.hours import split_name
 from agent.store.ledger import Ledger, Loss
 from agent.store.mirror import Mirror
+from agent.store.owner import Lease
 
 ROLLUPS = "rollups"
 
@@ -57,8 +59,9 @@ class Shelf:
         *,
         now: Callable[[], datetime],
         say: Callable[[str], None],
+        lease: Callable[[Bucket, bool], Lease],
     ) -> None:
-        """No file leaves for the bucket while `reading` is held."""
+        """No file leaves for the bucket while `reading` is held; `lease` of a bucket, and whether this is empty."""
         self.keep = keep
         self._now = now
         self._say = say
@@ -69,12 +72,24 @@ class Shelf:
             folder.mkdir(parents=True, exist_ok=True)
             for draft in (*folder.glob("*.draft"), *folder.glob("*.fetched")):
                 draft.unlink()
-        self.mirror = Mirror(directory, bucket, keep.bytes, put=put, reading=reading) if bucket is not None else None
-        if self.mirror is not None and not self.series.exists() and not (directory / "samples.duckdb").exists():
-            self.mirror.adopt()
+        self.mirror, self._lease = None, None
+        if bucket is not None:
+            empty = not self.series.exists() and not (directory / "samples.duckdb").exists()
+            self._lease = lease(bucket, empty)
+            with contextlib.suppress(BucketAway):
+                self._lease.claim()
+            self.mirror = Mirror(directory, bucket, keep.bytes, put=put, reading=reading, hold=self._lease.hold)
+            if empty:
+                self.mirror.adopt()
         self.ledger = Ledger(directory, put)
         self._guard = Guard(directory, self.ledger, self.mirror, now=now, say=say, spare=self._spare)
         self.take_stock()
+
+    def close(self) -> None:
+        """Gives the bucket back."""
+        with contextlib.suppress(BucketAway):
+            if self._lease is not None:
+                self._lease.release()
 
     @property
     def series(self) -> Path:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -76,6 +76,11 @@ class There:
 @pytest.fixture
 def there(moto: tuple[str, int], wire: Wire, request: pytest.FixtureRequest) -> There:
     return There(moto, re.sub("[^a-z0-9]+", "-", request.node.name)[:60].strip("-"))
+
+
+def later(seconds: float) -> HandClock:
+    """A clock so far ahead of the bucket's."""
+    return HandClock(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
 def opened(directory: Path, there: There, most_bytes: int = 10 << 30, **keep: int) -> SampleStore:
@@ -249,6 +254,68 @@ def test_a_file_that_is_damaged_here_comes_back_from_the_bucket(tmp_path: Path, 
     with pytest.raises(StoreError, match="ask for a time that is still here"):
         count(store, "samples", START, START)
     assert store.lost(["samples"], START, START + HOURS * HOUR) == []
+    store.close()
+
+
+def test_a_prefix_is_one_agents_and_another_is_refused_with_its_name(tmp_path: Path, there: There) -> None:
+    store = opened(tmp_path / "a", there)
+    filled(store)
+    with pytest.raises(
+        StoreError, match=rf"is used by the agent on .*, pid {os.getpid()}, since 2026-11-22T16.*--take-over"
+    ):
+        opened(tmp_path / "b", there)
+    assert not (tmp_path / "b" / "samples.duckdb").exists()
+    store.close()
+    again = opened(tmp_path / "b", there)
+    assert again.series_id("c", "t", "m", (("n", "2"),)) == 2
+    again.close()
+    with pytest.raises(StoreError, match=r"holds other numbers for series than this directory.*empty --dir"):
+        opened(tmp_path / "a", there)
+
+
+def test_an_owner_that_was_killed_comes_back_at_once_and_others_after_its_lease(tmp_path: Path, there: There) -> None:
+    program = (
+        "import sys, pathlib, os, signal\n"
+        "from agent.store.bucket import Bucket\n"
+        "from tests.agent.store.test_bucket import START, HandClock, SampleStore\n"
+        "SampleStore(pathlib.Path(sys.argv[1]), clock=HandClock(START), bucket=Bucket(sys.argv[2]))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "a"), there.url], check=False, timeout=120)
+    with pytest.raises(StoreError, match=r"if it is dead, wait \d+ s or pass --take-over"):
+        SampleStore(tmp_path / "b", clock=later(60), bucket=Bucket(there.url))
+    opened(tmp_path / "a", there)  # at once; and as if killed again, for it is not closed
+    SampleStore(tmp_path / "c", clock=later(400), bucket=Bucket(there.url))
+    SampleStore(tmp_path / "d", clock=later(0), bucket=Bucket(there.url), take_over=True).close()
+
+
+def test_an_owner_that_was_taken_over_sends_nothing_any_more_and_says_by_whom(tmp_path: Path, there: There) -> None:
+    store = opened(tmp_path / "a", there)
+    filled(store, 1)
+    other = SampleStore(tmp_path / "b", clock=HandClock(START + HOUR), bucket=Bucket(there.url), take_over=True)
+    there_before = there.keys()
+    assert isinstance(store._clock, HandClock)
+    store._clock.wind(61)
+    filled(store, 1, START + 2 * HOUR)
+    assert there.keys() == there_before
+    assert any("was taken over by the agent on" in line and "since 2026-11-22T17" in line for line in store.said)
+    assert count(store, "samples", START, START + 3 * HOUR) == 24
+    store.close()
+    other.write(batch(other, START))
+    other.maintain(START + HOUR)
+    assert there.keys("samples_2026112216")
+    other.close()
+
+
+def test_a_renewal_that_took_effect_unseen_or_was_deleted_is_no_other_owner(tmp_path: Path, there: There) -> None:
+    store = opened(tmp_path, there)
+    assert isinstance(store._clock, HandClock)
+    for spoil in (lambda: there.put("owner.json", there.get("owner.json") + b" "), lambda: there.delete("owner.json")):
+        spoil()
+        store._clock.wind(61)
+        store.maintain(START)
+        assert not any("owner" in line or "taken over" in line for line in store.said)
+        assert b'"renewals": ' in there.get("owner.json")
     store.close()
 
 

@@ -67,7 +67,7 @@ def whole(directory: Path) -> Path:
 @pytest.mark.parametrize(
     ("obstacle", "remedy"),
     [
-        (another_user, "Permission denied; let user"),
+        (another_user, "Permission denied.*; let user"),
         (no_more_files, "Too many open files.*raise the limit of open files"),
     ],
 )

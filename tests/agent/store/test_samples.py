@@ -46,6 +46,26 @@ def test_keeps_rounds_and_series_numbers_over_a_restart(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_directory_in_use_is_refused_with_who_uses_it_and_is_free_once_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib, time\n"
+        "from tests.agent.store.test_samples import opened\n"
+        "store = opened(pathlib.Path(sys.argv[1]))\n"
+        "print('open', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline()
+    says = rf"is used by the agent on .*, pid {other.pid}, since 2026-11-22T16:00.*end it or choose another --dir"
+    with pytest.raises(StoreError, match=says):
+        opened(tmp_path)
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    opened(tmp_path).close()
+
+
 def test_reads_nothing_from_hours_that_hold_nothing(tmp_path: Path) -> None:
     store = opened(tmp_path)
     assert count(store, "samples", START, START + timedelta(hours=3)) == 0
@@ -122,10 +142,8 @@ def test_keeps_a_damaged_file_aside_and_goes_on(tmp_path: Path) -> None:
 
 def test_refuses_a_file_that_another_process_holds(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib\n"
-        "from agent.model.clock import SystemClock\n"
-        "from agent.store.samples import SampleStore\n"
-        "store = SampleStore(pathlib.Path(sys.argv[1]), clock=SystemClock())\n"
+        "import sys, duckdb\n"
+        "held = duckdb.connect(sys.argv[1] + '/samples.duckdb')\n"
         "print('held', flush=True); sys.stdin.read()\n"
     )
     holder = subprocess.Popen(
