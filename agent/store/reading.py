@@ -33,6 +33,8 @@ BUCKET_MS = 300_000
 """Of a rollup."""
 MOST_LISTED = 64
 """So few series are listed in the query: DuckDB then skips the row groups between them; for a join it does not."""
+MOMENT = timedelta(microseconds=999)
+"""A millisecond holds all its microseconds."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANCE = "coalesce(labels['instance'], nullif(regexp_extract(target, '^[a-z]+://([^/]+)', 1), ''), target)"
 OPERATORS: Mapping[str, str] = {
@@ -171,10 +173,7 @@ class SeriesReader:
         in_a_row = int(ids[-1]) - int(ids[0]) + 1 == len(ids)
         listed = len(ids) <= MOST_LISTED
         chosen = "" if in_a_row or listed else "JOIN wanted ON wanted.id = x.series"
-        between = (
-            "x.ts >= make_timestamptz($since::BIGINT) AND x.ts <= make_timestamptz($until::BIGINT) "
-            f"AND x.series BETWEEN {ids[0]} AND {ids[-1]}"
-        )
+        between = f"x.series BETWEEN {ids[0]} AND {ids[-1]}"
         if listed and not in_a_row:
             between += f" AND x.series IN ({', '.join(map(str, ids.tolist()))})"
 
@@ -184,9 +183,9 @@ class SeriesReader:
         return self._store.query_over(
             kind,
             time_of(since_ms),
-            time_of(until_ms),
+            time_of(until_ms) + MOMENT,
             text,
-            {"since": since_ms * 1000, "until": until_ms * 1000 + 999},
+            exact=True,
             wanted={"id": ids} if chosen else None,
         )
 

@@ -32,7 +32,7 @@ from agent.store.bucket import Bucket
 from agent.store.closing import Closer
 from agent.store.errors import FilesChanged, StoreError, ask_again
 from agent.store.failures import first_line, judge
-from agent.store.hours import KINDS, column_names, files_in, hour_name, no_rows, split_name, within
+from agent.store.hours import KINDS, files_in, hour_name, rows_sql, split_name, within
 from agent.store.identity import MOST_PENDING, Identities, Labels
 from agent.store.ledger import Loss, in_words
 from agent.store.opening import Config, load, put_aside
@@ -181,19 +181,15 @@ class SampleStore:
 
     # Reading
 
-    def relation(self, kind: str, since: datetime, until: datetime, *, files: bool = True) -> str:
+    def relation(self, kind: str, since: datetime, until: datetime, *, files: bool = True, exact: bool = False) -> str:
         """SQL for all rows of a kind in the hours that touch [since, until]; filter on `ts` for the rest.
 
-        `files`: those of closed hours too.
+        `files`: those of closed hours too. `exact`: the rows of [since, until] alone.
         """
         with self._lock:
             hot = within(self._hot_hours(kind), since, until)
             files_here = self.shelf.bring(self._hour_files(kind, since, until)) if files else []
-        columns = ", ".join(column_names(kind))
-        named = ", ".join(f"'{file}'" for file in files_here)
-        parts = [f"SELECT {columns} FROM read_parquet([{named}])"] if named else []
-        parts += [f"SELECT {columns} FROM {kind}_{hour}" for hour in hot]
-        return f"({' UNION ALL '.join(parts or [no_rows(kind)])})"
+        return rows_sql(kind, files_here, hot, (since, until) if exact else None)
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **registered: Columns) -> Columns:
         """Runs one SELECT; columns as numpy (NULLs masked). `registered` columns can be read as tables."""
@@ -228,6 +224,7 @@ class SampleStore:
         parameters: Mapping[str, Any] | None = None,
         *,
         files: bool = True,
+        exact: bool = False,
         wanted: Columns | None = None,
     ) -> Columns:
         """Runs the SELECT that `text` makes of `relation(kind, since, until)`; no roll-off comes in between.
@@ -240,7 +237,9 @@ class SampleStore:
             if files:
                 self.shelf.bring(self._hour_files(kind, since, until))
             with self._lock:
-                return self.query(text(self.relation(kind, since, until, files=files)), parameters, **registered)
+                return self.query(
+                    text(self.relation(kind, since, until, files=files, exact=exact)), parameters, **registered
+                )
 
         return ask_again(ask)
 
