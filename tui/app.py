@@ -309,4 +309,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not sys.stdout.isatty():
         sys.stderr.write("streampilot: the TUI needs a terminal; use streampilot findings, plan and ask instead\n")
         return 2
-    return StreampilotApp(options.agent, os.environ.get("STREAMPILOT_TOKEN", ""), options.cluster).run() or 0
+    app = StreampilotApp(options.agent, os.environ.get("STREAMPILOT_TOKEN", ""), options.cluster)
+    return app.run() or app.return_code or 0
