@@ -16,6 +16,7 @@ Laws:
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -91,7 +92,8 @@ class Directory:
         except OSError:
             pass  # a file system without locks: the database has one of its own
         self.owner = Owner(agent=_identity(directory), host=here[0], pid=here[1], since=timestamp(now))
-        noted.write_text(self.owner.text())
+        with contextlib.suppress(OSError):  # a full disk: then only the name is missing from the refusal
+            noted.write_text(self.owner.text())
 
     def lease(self, clock: Clock, *, take_over: bool) -> Callable[[Bucket, bool], Lease]:
         """Makes a lease of a bucket for who holds this directory."""

@@ -83,7 +83,8 @@ class Shelf:
                 self.mirror.adopt()
         self.ledger = Ledger(directory, put)
         self._guard = Guard(directory, self.ledger, self.mirror, now=now, say=say, spare=self._spare)
-        self.take_stock()
+        with contextlib.suppress(OSError):  # a full disk takes the list later
+            self.take_stock()
 
     def close(self) -> None:
         """Gives the bucket back."""
