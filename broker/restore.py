@@ -44,7 +44,7 @@ class Restored:
     partitions: int
     objects: int
     objects_kept: int
-    """In the bucket, made after the snapshot: no partition shows their records, and nothing deletes them."""
+    """In the bucket, made or committed after the snapshot: no partition shows their records, nothing deletes them."""
     damaged_snapshots: int
     """Newer ones that could not be used."""
 
@@ -69,17 +69,17 @@ async def restore(store: ObjectStore, metadata: Metadata, clock: Clock, where: s
     await metadata.read(lambda tx: revival.refuse_unless_empty(tx, where))
     key, data, header, damaged = await _newest(store, version)
     listed = [(object_id_of(path), size) for path, size in await store.list("objects/")]
-    strangers = [(object_id, size) for object_id, size in listed if object_id > header.newest_object]
     now_ms = clock.wall_ms()
 
-    def work(tx: Tx) -> tuple[int, int, int]:
+    def work(tx: Tx) -> tuple[int, int, int, int]:
         snapshot.load(tx, data)
-        revival.jump_ahead(tx, strangers, now_ms)
+        kept = revival.keep(tx, listed, header.newest_object, now_ms)
+        revival.jump_ahead(tx, now_ms)
         counts = [tx.one(f"SELECT count(*) FROM {table}")[0] for table in ("topics", "partitions")]
         (objects,) = tx.one("SELECT count(*) FROM objects WHERE state = 'committed'")
-        return counts[0], counts[1], objects
+        return counts[0], counts[1], objects, kept
 
-    topics, partitions, objects = await metadata.write(work)
+    topics, partitions, objects, kept = await metadata.write(work)
     return Restored(
         cluster=header.cluster,
         snapshot=key,
@@ -88,7 +88,7 @@ async def restore(store: ObjectStore, metadata: Metadata, clock: Clock, where: s
         topics=topics,
         partitions=partitions,
         objects=objects,
-        objects_kept=len(strangers),
+        objects_kept=kept,
         damaged_snapshots=damaged,
     )
 

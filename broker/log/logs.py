@@ -326,8 +326,8 @@ class Logs:
         clean = self._epoch >= 0 and not self.failed.done() and await self._leave()
         await self._end(self._tasks)
         if clean:
-            await wal.trim(wal.mark())
             await self._snapshots.take_last()
+            await wal.trim(wal.mark())
         await wal.close()
 
     async def _end(self, tasks: Collection[asyncio.Task[None] | None]) -> None:

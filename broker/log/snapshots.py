@@ -1,7 +1,7 @@
 """Copies of the metadata in the bucket, so that a cluster survives the loss of its metadata store (law 8).
 
-1. The controller makes one every five minutes, and at once when it takes the duty over; nothing else is needed to bring
-   a cluster back (`streampilot restore`).
+1. The controller makes one every five minutes, and at once when it takes the duty over; the last broker to leave makes
+   one as well. Nothing else is needed to bring a cluster back (`streampilot restore`).
 2. The names sort by metadata version, so the newest is the last; the last dozen are kept.
 3. Whatever a copy does not have is the loss window: what was committed after it was taken.
 """
@@ -77,12 +77,14 @@ class Snapshots:
             await self._store.delete(key)
 
     async def take_last(self) -> None:
-        """A controller that leaves makes one more: after the last broker's goodbye nothing is missing from it."""
-        if self._membership.controller_epoch is None:
-            return
+        """A controller that leaves makes one more, and so does the last broker, whoever it is, once all is given away:
+        nothing is missing from that one.
+        """
         try:
             async with asyncio.timeout(LAST_S):
-                await self.take()
+                others = (await self._metadata.refresh()).alive()
+                if self._membership.controller_epoch is not None or not others:
+                    await self.take()
         except (KafkaError, TimeoutError) as error:
             self._say(f"no last metadata snapshot: {error}")
 

@@ -35,10 +35,22 @@ def refuse_unless_empty(tx: Tx, where: str) -> None:
         )
 
 
-def jump_ahead(tx: Tx, strangers: Collection[tuple[int, int]], now_ms: int) -> None:
-    """Moves every counter past what may have been used, and keeps the bucket's objects (id, bytes) that this copy
-    does not know: their records are the loss window, and somebody may want them.
+def keep(tx: Tx, listed: Collection[tuple[int, int]], newest: int, now_ms: int) -> int:
+    """Keeps the objects listed (id, bytes) of which this copy does not know what they are for: newer than its `newest`,
+    or about to be committed when it was taken. Their records are the loss window, and somebody may want them. How many.
     """
+    begun = {object_id for (object_id,) in tx.all("SELECT id FROM objects WHERE state = 'prepared'")}
+    kept = [(size, object_id) for object_id, size in listed if object_id > newest or object_id in begun]
+    tx.many("DELETE FROM objects WHERE id = ?", [(object_id,) for _, object_id in kept if object_id in begun])
+    tx.many(
+        "INSERT INTO objects(state, broker, size_bytes, at_ms, id) VALUES (?, -1, ?, ?, ?)",
+        [(KEPT, size_bytes, now_ms, object_id) for size_bytes, object_id in kept],
+    )
+    return len(kept)
+
+
+def jump_ahead(tx: Tx, now_ms: int) -> None:
+    """Moves every counter past what may have been used."""
     tx.run("UPDATE version SET version = version + ?", VERSIONS)
     tx.run("UPDATE controller SET broker = -1, broker_epoch = -1, epoch = epoch + ?", CONTROLLER_EPOCHS)
     tx.run(
@@ -46,10 +58,6 @@ def jump_ahead(tx: Tx, strangers: Collection[tuple[int, int]], now_ms: int) -> N
         *(PRODUCER_IDS, BROKER_EPOCHS),
     )
     tx.run("UPDATE partitions SET epoch = epoch + ?", LEADER_EPOCHS)
-    tx.many(
-        "INSERT INTO objects(id, state, broker, size_bytes, at_ms) VALUES (?, ?, -1, ?, ?)",
-        [(object_id, KEPT, size_bytes, now_ms) for object_id, size_bytes in strangers],
-    )
     (highest,) = tx.one("SELECT max(id) FROM objects")
     tx.run(
         "INSERT INTO objects(id, state, broker, size_bytes, at_ms) VALUES (?, ?, -1, 0, ?)",

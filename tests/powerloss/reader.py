@@ -22,10 +22,8 @@ from broker.node import Node
 from tests.powerloss.workload import GROUP, PARTITIONS, TOPIC, digest, flags
 from tests.watermarks import watermarks
 
-READ_S = 60.0
 
-
-async def look(directory: Path, wal: str) -> dict[str, Any]:
+async def look(directory: Path, wal: str, patience_s: float) -> dict[str, Any]:
     begun = time.monotonic()
     node = Node(parse(flags(directory, wal)), SystemClock())
     try:
@@ -33,12 +31,12 @@ async def look(directory: Path, wal: str) -> dict[str, Any]:
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
     seconds = time.monotonic() - begun
-    found = await asyncio.get_running_loop().run_in_executor(None, read, address.kafka)
+    found = await asyncio.get_running_loop().run_in_executor(None, read, address.kafka, patience_s)
     await node.stop()
     return {**found, "seconds": seconds}
 
 
-def read(bootstrap: str) -> dict[str, Any]:
+def read(bootstrap: str, patience_s: float) -> dict[str, Any]:
     """Every record of the topic, and what the group committed."""
     consumer = Consumer(
         {
@@ -55,10 +53,10 @@ def read(bootstrap: str) -> dict[str, Any]:
     try:
         ends, starts = {}, {}
         for partition in range(PARTITIONS):
-            starts[partition], ends[partition] = watermarks(consumer, TOPIC, partition, timeout_s=READ_S)
+            starts[partition], ends[partition] = watermarks(consumer, TOPIC, partition, timeout_s=patience_s)
         consumer.assign([TopicPartition(TOPIC, partition, starts[partition]) for partition in range(PARTITIONS)])
         due = dict(starts)
-        deadline = time.monotonic() + READ_S
+        deadline = time.monotonic() + patience_s
         while any(due[p] < ends[p] for p in due) and time.monotonic() < deadline:
             for message in consumer.consume(5000, 0.05):
                 partition, offset = message.partition(), message.offset()
@@ -66,7 +64,7 @@ def read(bootstrap: str) -> dict[str, Any]:
                     records[partition].append((offset, digest(message.value() or b"")))
                     due[partition] = offset + 1
         short = [f"partition {p}: read to {due[p]} of {ends[p]}" for p in due if due[p] < ends[p]]
-        (committed,) = consumer.committed([TopicPartition(TOPIC, 0)], timeout=READ_S)
+        (committed,) = consumer.committed([TopicPartition(TOPIC, 0)], timeout=patience_s)
         return {"records": records, "committed": committed.offset, "short": short}
     except Exception as error:
         return {"error": f"reading back: {error}"}
@@ -76,7 +74,7 @@ def read(bootstrap: str) -> dict[str, Any]:
 
 def main() -> None:
     for line in sys.stdin:
-        answer = asyncio.run(look(Path(line.strip()), sys.argv[1]))
+        answer = asyncio.run(look(Path(line.strip()), sys.argv[1], float(sys.argv[2])))
         print(json.dumps(answer), flush=True)
 
 

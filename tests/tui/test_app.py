@@ -232,9 +232,8 @@ async def test_a_terminal_of_80_columns_and_24_lines_has_what_matters(rig):
         app = StreampilotApp(address, TOKEN, every_s=0.1)
         async with app.run_test(size=(80, 24)) as pilot:
             await until(pilot, lambda: app.picture is not None and bool(app.picture.plans))
-            shown = on_screen(app)
             for word in ("brokers 3/3", "findings 1 P1", "/h", "WRITTEN", "BALANCE", "● up", "q quit"):
-                assert word in shown, word
+                await until(pilot, lambda word=word: word in on_screen(app))
             await pilot.press("2")
             await until(pilot, lambda: "observed" in on_screen(app))
             await pilot.press("3")

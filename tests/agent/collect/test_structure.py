@@ -18,8 +18,8 @@ class TurningHour(SampleStore):
 
     turned: threading.Thread | None = None
 
-    def relation(self, kind, since, until, *, files=True):
-        told = super().relation(kind, since, until, files=files)
+    def relation(self, kind, since, until, **how):
+        told = super().relation(kind, since, until, **how)
         if kind == "groups" and self.turned is None:
             self.turned = threading.Thread(target=self.maintain, args=(AT + timedelta(hours=1),))
             self.turned.start()

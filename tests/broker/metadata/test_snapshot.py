@@ -96,13 +96,27 @@ async def test_counters_jump_past_what_the_lost_store_may_have_given_out(metadat
     await lived(metadata)
     version = metadata.image.version
     first = await metadata.allocate_producer_ids(1)
-    await metadata.change(lambda tx: revival.jump_ahead(tx, [(50, 1000)], 0))
+    await metadata.change(lambda tx: revival.jump_ahead(tx, 0))
     assert metadata.image.version > version + 100_000
     assert await metadata.allocate_producer_ids(1) > first + 1_000_000
     assert await metadata.write(lambda tx: commits.prepare(tx, 0, 0)) > 1_000
     assert metadata.image.topics["t"].partitions[0].epoch >= 1_000
     epoch, _ = await metadata.change(lambda tx: members.register(tx, metadata_registration(), 0))
     assert epoch > 100_000
+
+
+async def test_what_the_copy_does_not_know_the_use_of_is_kept(metadata: Metadata) -> None:
+    """An object that was committed just after the copy is only prepared in it, and would be swept away."""
+    committed = await metadata.write(lambda tx: commits.prepare(tx, 0, 0))
+    await metadata.write(lambda tx: tx.run("UPDATE objects SET state = 'committed' WHERE id = ?", committed))
+    begun, missing = [await metadata.write(lambda tx: commits.prepare(tx, 0, 0)) for _ in range(2)]
+    listed = [(committed, 10), (begun, 20), (missing + 1, 30)]
+    assert await metadata.write(lambda tx: revival.keep(tx, listed, missing, 5)) == 2
+    rows = await metadata.read(lambda tx: tx.all("SELECT id, state, size_bytes FROM objects ORDER BY id"))
+    states = {object_id: (state, size) for object_id, state, size in rows}
+    assert states[committed][0] == "committed"
+    assert states[missing][0] == "prepared"
+    assert (states[begun], states[missing + 1]) == (("kept", 20), ("kept", 30))
 
 
 def metadata_registration() -> Any:
