@@ -80,7 +80,7 @@ async def share_fetch(context: Context, request: Any, version: int) -> Fields:
         _change(context, session, request)
         outcomes = await sharing.acknowledge(context, group, member, said)
         if request.share_session_epoch == FINAL:
-            await sharing.end_session(context, session)
+            await sharing.end_session(context, session.key)
             given: dict[Place, _Given] = {}
         elif getattr(request, "is_renew_ack", False):
             given = {}

@@ -42,7 +42,7 @@ async def share_acknowledge(context: Context, request: Any, version: int) -> Fie
             session = await sharing.session_of(context, group, member, request.share_session_epoch)
             outcomes |= await sharing.acknowledge(context, group, member, said)
             if request.share_session_epoch == FINAL:
-                await sharing.end_session(context, session)
+                await sharing.end_session(context, session.key)
     except KafkaError as error:
         return {"error_code": error.code, "error_message": error.message}
     return {

@@ -10,7 +10,7 @@ from broker.api.context import Context
 from broker.api.topics import allowed_topic, endpoints_on
 from broker.errors import InvalidRequest, KafkaError, LeaderMoved
 from broker.security.access import Operation
-from broker.shares.sessions import INITIAL, Place, ShareSession
+from broker.shares.sessions import INITIAL, Key, Place, ShareSession
 from broker.shares.shares import Share
 from broker.shares.window import Said, Word
 from broker.turns import EVERY
@@ -82,19 +82,18 @@ async def acknowledge(context: Context, group: str, member: str, said: Mapping[P
 
 async def session_of(context: Context, group: str, member: str, epoch: int) -> ShareSession:
     """The session that a request belongs to. A new one ends the one that its member had, and all it held comes back."""
-    sessions = context.shares.sessions
-    before = sessions.end((group, member)) if epoch == INITIAL else None
-    if before is not None:
-        await context.shares.release(before)
-    session: ShareSession = sessions.use((group, member), epoch, context.connection)
+    if epoch == INITIAL:
+        await end_session(context, (group, member))
+    session: ShareSession = context.shares.sessions.use((group, member), epoch, context.connection)
     context.connection.shares = True
     return session
 
 
-async def end_session(context: Context, session: ShareSession) -> None:
+async def end_session(context: Context, key: Key) -> None:
     """The member reads nothing here any more, and what it holds comes back."""
-    context.shares.sessions.end(session.key)
-    await context.shares.release(session)
+    session = context.shares.sessions.end(key)
+    if session is not None:
+        await context.shares.release(session)
 
 
 def leader(error: KafkaError | None) -> Fields:

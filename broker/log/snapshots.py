@@ -82,8 +82,7 @@ class Snapshots:
         """
         try:
             async with asyncio.timeout(LAST_S):
-                others = (await self._metadata.refresh()).alive()
-                if self._membership.controller_epoch is not None or not others:
+                if self._membership.controller_epoch is not None or not (await self._metadata.refresh()).alive():
                     await self.take()
         except (KafkaError, TimeoutError) as error:
             self._say(f"no last metadata snapshot: {error}")

@@ -40,11 +40,11 @@ def keep(tx: Tx, listed: Collection[tuple[int, int]], newest: int, now_ms: int) 
     or about to be committed when it was taken. Their records are the loss window, and somebody may want them. How many.
     """
     begun = {object_id for (object_id,) in tx.all("SELECT id FROM objects WHERE state = 'prepared'")}
-    kept = [(size, object_id) for object_id, size in listed if object_id > newest or object_id in begun]
-    tx.many("DELETE FROM objects WHERE id = ?", [(object_id,) for _, object_id in kept if object_id in begun])
+    kept = [(object_id, size_bytes) for object_id, size_bytes in listed if object_id > newest or object_id in begun]
+    tx.many("DELETE FROM objects WHERE id = ?", [(object_id,) for object_id, _ in kept if object_id in begun])
     tx.many(
-        "INSERT INTO objects(state, broker, size_bytes, at_ms, id) VALUES (?, -1, ?, ?, ?)",
-        [(KEPT, size_bytes, now_ms, object_id) for size_bytes, object_id in kept],
+        "INSERT INTO objects(id, state, broker, size_bytes, at_ms) VALUES (?, ?, -1, ?, ?)",
+        [(object_id, KEPT, size_bytes, now_ms) for object_id, size_bytes in kept],
     )
     return len(kept)
 
