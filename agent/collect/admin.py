@@ -228,7 +228,7 @@ class ClusterAdmin:
 
     def set_broker_configs(self, broker: int, changes: Mapping[str, str | None]) -> None:
         """Sets dynamic settings of one broker, and removes those that are None; raises."""
-        copying.change_configs(self.link, BROKER, str(broker), changes)
+        copying.change_broker_configs(self.link, broker, changes)
 
     def create_partitions(self, topic: str, total: int) -> None:
         """Grows a topic to `total` partitions; raises."""

@@ -35,13 +35,17 @@ ENUMS: Any = {
     "permission": ACLPermissionType,
 }
 
+LogDirs: Any = DescribeLogDirsRequest
+
 Usable = Callable[[str, Any], bool]
 """Whether the answer for an area can be read; what cannot is noted."""
 
 
-def log_dirs(link: Link, brokers: Iterable[int], usable: Usable) -> tuple[LogDir, ...]:
-    """Every directory of every broker that answers."""
-    asked = [(broker, DescribeLogDirsRequest(topics=None, min_version=1)) for broker in brokers]
+def log_dirs(
+    link: Link, brokers: Iterable[int], usable: Usable, topics: Sequence[tuple[str, Sequence[int]]] | None = None
+) -> tuple[LogDir, ...]:
+    """Every directory of every broker that answers; `topics`: with the logs of these partitions only."""
+    asked = [(broker, LogDirs(topics=topics, min_version=1)) for broker in brokers]
     found: list[LogDir] = []
     for (broker, _), answer in zip(asked, link.send_all(asked), strict=True):
         if not isinstance(answer, NotOffered) and usable("log dirs", answer):

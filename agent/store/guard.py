@@ -99,10 +99,8 @@ class Guard:
         stamp = stamp_of(file)
         try:
             problem = look(file).problem
-        except FileNotFoundError:
-            return
         except OSError:
-            return  # the query will say it, with the remedy
+            return  # it went, or the query will say it, with the remedy
         if problem:
             self._put_aside(file, problem)
         else:

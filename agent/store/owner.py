@@ -142,12 +142,12 @@ class Lease:
         if self._mine is None:
             self._claim()
         elif self._clock.monotonic() - self._renewed >= RENEW_S:
-            self._put(lambda: replace(self._owner, renewals=self._owner.renewals + 1))
+            self._put(replace(self._owner, renewals=self._owner.renewals + 1))
 
     def release(self) -> None:
         """At the end: anyone may have it next."""
         if self._mine is not None and not self._lost:
-            self._put(lambda: replace(self._owner, released=True))
+            self._put(replace(self._owner, released=True))
             self._mine = None
 
     def _claim(self) -> None:
@@ -174,8 +174,7 @@ class Lease:
                 f"it is dead, wait {max(1.0, LEASE_S - max(age_s, 0.0)):.0f} s or pass --take-over"
             )
 
-    def _put(self, made: Callable[[], Owner]) -> None:
-        owner = made()
+    def _put(self, owner: Owner) -> None:
         mine = self._bucket.swap(NAME, owner.text().encode(), self._mine)
         if mine is None:
             seen = self._bucket.peek(NAME)

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from broker.spot.asking import Answer
-from broker.spot.notice import INTERRUPTION, REBALANCE, NoAnswer, Notice, instant_ms, parsed
+from broker.spot.notice import INTERRUPTION, REBALANCE, NoAnswer, Notice, instant_ms, json_object
 from broker.spot.session import Session
 
 _ACTIONS = ("terminate", "stop", "hibernate")
@@ -47,11 +47,8 @@ class Aws:
         return (Notice(kind=REBALANCE, source=self.source, deadline_ms=None, detail=detail),)
 
 
-def _object(answer: Answer, path: str) -> dict[str, object]:
-    try:
-        found = parsed(answer.text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+def _object(answer: Answer, path: str) -> Mapping[str, object]:
+    found = json_object(answer.text)
+    if found is None:
         raise NoAnswer(f"{path} is no JSON object")
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from broker.spot.asking import Answer, ask
-from broker.spot.notice import INTERRUPTION, NoAnswer, Notice, instant_ms, parsed, short
+from broker.spot.notice import INTERRUPTION, NoAnswer, Notice, instant_ms, json_object, short
 
 _NAME = "/metadata/instance/compute/name?api-version=2021-02-01&format=text"
 _EVENTS = "/metadata/scheduledevents?api-version=2020-07-01"
@@ -56,11 +56,8 @@ class Azure:
 
 
 def _events(answer: Answer) -> list[object]:
-    try:
-        document = parsed(answer.text)
-    except ValueError:
-        document = None
-    events = document.get("Events") if isinstance(document, dict) else None
+    document = json_object(answer.text)
+    events = document.get("Events") if document is not None else None
     if not isinstance(events, list):
         raise NoAnswer(f"{_EVENTS} has no list of Events")
     return events

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -68,6 +68,15 @@ def parsed(text: str) -> object:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def json_object(text: str) -> Mapping[str, object] | None:
+    """None for anything else."""
+    try:
+        found = parsed(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def shown_instant(ms: int) -> str:
